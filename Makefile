@@ -1,0 +1,74 @@
+# make lab    install what is missing, open JupyterLab at the first lesson
+# make test   install what is missing, run the unit tests, the exercises and every notebook
+# See CONTRIBUTING.md for the others. Another Python: make lab PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Two workers, each with its share of the cores: more of either makes them wait for each other.
+WORKERS ?= 2
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+THREADS ?= $(shell echo $$(( $(CORES) > $(WORKERS) ? $(CORES) / $(WORKERS) : 1 )))
+PYTEST = OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# OpenMP threads that wait by spinning slow a busy machine down many times over.
+export OMP_WAIT_POLICY := PASSIVE
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: lab env test test-units test-notebooks lint notebooks bench doctor address clean
+
+lab: env
+	@$(BIN)/dip-lessons lab
+
+env: $(VENV)/.lab
+
+# Both halves run whatever the first one says; the exit code tells of both.
+test: $(VENV)/.test
+	@status=0; \
+	$(MAKE) --no-print-directory test-units || status=1; \
+	$(MAKE) --no-print-directory test-notebooks || status=1; \
+	exit $$status
+
+test-units: $(VENV)/.test
+	$(PYTEST) tests
+
+test-notebooks: $(VENV)/.test
+	$(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=600 notebooks
+
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# Executes every notebook with the full budget and stores its outputs.
+notebooks: $(VENV)/.lab
+	$(BIN)/dip-lessons run notebooks/*.ipynb
+
+doctor: $(VENV)/.lab
+	@$(BIN)/dip-lessons doctor
+
+address: $(VENV)/.lab
+	@$(BIN)/dip-lessons address "$(URL)"
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each stamp is newer than what it was made from, so that a second call installs nothing.
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit("$(PYTHON) is Python %d.%d; the course runs on 3.10 to 3.13. Choose one: make lab PYTHON=python3.12" % v)'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	    || { echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.lab: $(VENV)/.python requirements.txt pyproject.toml
+	@echo "Installing the course: a few minutes, a few gigabytes for torch."
+	$(BIN)/python -m pip install -r requirements.txt
+	$(BIN)/python -m pip install -q --no-deps -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.lab requirements-test.txt
+	$(BIN)/python -m pip install -q -r requirements-test.txt
+	@touch $@

@@ -1,0 +1,401 @@
+"""The command line: ``dip-lessons lab | run NOTEBOOK… | doctor | address URL``."""
+
+# Only the standard library up here: a command imports torch or Jupyter when it needs them.
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+import webbrowser
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+START = Path("notebooks", "00_start_here.ipynb")
+ADDRESS_FILES = (
+    "pyproject.toml",
+    "README.md",
+    "CONTRIBUTING.md",
+    "CITATION.cff",
+    "dip_lessons/environment.py",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        arguments: the words after ``dip-lessons``; None takes the process's own.
+    """
+    parser = argparse.ArgumentParser(
+        prog="dip-lessons", description="Differentiable image parameterizations, as a course in notebooks."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    command = commands.add_parser(
+        "lab", help="open JupyterLab at the first lesson; passes further options to it"
+    )
+    command.add_argument(
+        "--port", type=int, help="the port JupyterLab listens on (its own choice: 8888 or next)"
+    )
+    command.add_argument("--no-browser", action="store_true", help="only print the address")
+
+    command = commands.add_parser(
+        "run", help="execute notebooks from the top and store their new outputs in them"
+    )
+    command.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK")
+    command.add_argument("--check", action="store_true", help="execute, but leave the files as they are")
+    command.add_argument(
+        "--timeout", type=int, default=600, help="seconds a cell may take (default: %(default)s)"
+    )
+
+    commands.add_parser("doctor", help="say what this machine has and what to do about what is missing")
+
+    command = commands.add_parser(
+        "address", help="write the repository's address into badges and setup cells"
+    )
+    command.add_argument("url", metavar="URL", help="as in https://github.com/someone/dip_lessons")
+
+    options, further = parser.parse_known_args(arguments)
+    if further and options.command != "lab":
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
+    # OpenMP threads that wait by spinning slow a busy machine down many times over. It has to stand in the
+    # environment before torch is loaded, so kernels inherit it from here.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        if options.command == "lab":
+            return lab(options.port, browser=not options.no_browser, further=further)
+        if options.command == "run":
+            return run(options.notebooks, check=options.check, timeout=options.timeout)
+        if options.command == "doctor":
+            return doctor()
+        return address(options.url)
+    except CommandError as error:
+        print(f"dip-lessons {options.command}: {error}", file=sys.stderr)
+        return 1
+
+
+class CommandError(Exception):
+    """What went wrong and what to do, in a sentence for whoever typed the command."""
+
+
+def checkout() -> Path:
+    """Return the root of the course's checkout: the package's own, else one around the working directory.
+
+    Raises:
+        CommandError: there is none; an installed package holds no notebooks.
+    """
+    for folder in (Path(__file__).resolve().parents[1], Path.cwd(), *Path.cwd().parents):
+        if (folder / START).is_file() and (folder / "pyproject.toml").is_file():
+            return folder
+    raise CommandError(
+        "an installed package holds no notebooks; clone the course's repository and call this inside it"
+    )
+
+
+# --- lab ------------------------------------------------------------------------------------------------
+
+
+def lab(port: int | None, *, browser: bool, further: Sequence[str] = ()) -> int:
+    """Open JupyterLab at the first lesson, or print its address where there is no browser.
+
+    Args:
+        port: where to listen; None leaves the choice to JupyterLab.
+        browser: whether to open one, if there is one.
+        further: options passed on to JupyterLab.
+
+    Raises:
+        CommandError: no checkout around, or no JupyterLab installed.
+    """
+    root = checkout()
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise CommandError(
+            f"JupyterLab is not installed; {sys.executable} -m pip install -r {root / 'requirements.txt'}"
+        )
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}"]
+    command += [f"--LabApp.default_url=/lab/tree/{START.as_posix()}"]
+    if port is not None:
+        command += [f"--port={port}"]
+    if not browser or not has_browser():
+        command += ["--no-browser"]
+        print("JupyterLab prints its address below; open it in a browser.", flush=True)
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command += ["--allow-root"]
+    command += further
+    if os.name == "posix":
+        os.execv(
+            sys.executable, command
+        )  # one process: interrupt, signals and exit code are JupyterLab's own
+    return subprocess.run(command, check=False).returncode
+
+
+def has_browser() -> bool:
+    """Return whether a graphical browser can be opened from here."""
+    if sys.platform.startswith("linux") and not any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    ):
+        return False  # what webbrowser finds here is a text browser, which JupyterLab cannot use
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return True
+
+
+# --- run ------------------------------------------------------------------------------------------------
+
+
+def run(notebooks: Sequence[Path], *, check: bool = False, timeout: int = 600) -> int:
+    """Execute notebooks in this Python, one after the other, and store what they show.
+
+    The budget is DIP_BUDGET's, else full. Widget state, times and the kernel's version are left out, so that
+    a difference between two executions is one of content. A notebook that fails is left as it was.
+
+    Args:
+        notebooks: their paths.
+        check: whether to leave every file as it is.
+        timeout: seconds a cell may take.
+
+    Raises:
+        CommandError: a path is no notebook, or nbclient is not installed.
+    """
+    try:
+        import nbformat
+        from nbclient import NotebookClient
+        from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    except ImportError as error:
+        raise CommandError(
+            f"{error.name} is not installed; {sys.executable} -m pip install nbclient"
+        ) from error
+    missing = [str(path) for path in notebooks if not (path.suffix == ".ipynb" and path.is_file())]
+    if missing:
+        raise CommandError(f"no such notebook: {', '.join(missing)}")
+    environment = {**os.environ, "DIP_BUDGET": os.environ.get("DIP_BUDGET") or "full"}
+    failed = 0
+    for path in notebooks:
+        start = time.monotonic()
+        print(f"{path} ", end="", flush=True)
+        notebook = nbformat.read(path, as_version=4)
+        client = NotebookClient(
+            notebook,
+            kernel_name="python3",
+            timeout=timeout,
+            record_timing=False,
+            store_widget_state=False,
+            resources={"metadata": {"path": str(path.resolve().parent)}},
+            on_cell_start=lambda cell, cell_index: print(".", end="", flush=True),
+        )
+        try:
+            client.execute(env=environment)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            failed += 1
+            print(f" failed\n{error}", file=sys.stderr)
+            continue
+        notebook.metadata.pop("widgets", None)
+        notebook.metadata["kernelspec"] = {
+            "display_name": "Python 3",
+            "language": "python",
+            "name": "python3",
+        }
+        notebook.metadata["language_info"] = {"name": "python"}
+        for cell in notebook.cells:
+            cell.metadata.pop("execution", None)
+        if not check:
+            nbformat.write(notebook, path)
+        print(f" {time.monotonic() - start:.0f} s", flush=True)
+    return int(failed > 0)
+
+
+# --- doctor ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing the doctor looked at: its state (ok, note or broken), and what to do about it."""
+
+    state: str
+    what: str
+    found: str
+    advice: str = ""
+
+
+def doctor() -> int:
+    """Print what this machine has; return 1 if something is broken, else 0."""
+    broken = 0
+    for finding in findings():
+        broken += finding.state == "broken"
+        print(f"{finding.state:<7} {finding.what:<22} {finding.found}", flush=True)
+        if finding.advice:
+            print(f"{'':<7} → {finding.advice}")
+    print(f"{broken} broken" if broken else "all good")
+    return int(broken > 0)
+
+
+def findings() -> Iterator[Finding]:
+    """Look at the Python, the packages, the device, the memory, the disk and the assets, in this order."""
+    supported = sys.version_info >= (3, 10)
+    yield Finding("ok" if supported else "broken", "python", f"{platform.python_version()} at {sys.prefix}")
+    yield from package_findings()
+    yield from kernel_findings()
+    yield from device_findings()
+    yield from disk_findings()
+    yield from asset_findings()
+    yield from address_findings()
+
+
+def package_findings() -> Iterator[Finding]:
+    """Hold the installed versions against what this package's metadata asks for."""
+    from packaging.requirements import Requirement
+
+    try:
+        asked = importlib.metadata.requires("dip-lessons") or []
+    except importlib.metadata.PackageNotFoundError:
+        advice = f"{sys.executable} -m pip install -e . (in the checkout)"
+        yield Finding("broken", "dip-lessons", "is not installed in this Python", advice)
+        return
+    yield Finding("ok", "dip-lessons", importlib.metadata.version("dip-lessons"))
+    for requirement in map(Requirement, asked):
+        marker = requirement.marker
+        needed = marker is None or marker.evaluate({"extra": ""})
+        if not needed and not (marker and marker.evaluate({"extra": "lab"})):
+            continue
+        name, wanted = requirement.name, str(requirement.specifier)
+        advice = f"{sys.executable} -m pip install '{name}{wanted}'"
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            # A host such as Colab brings a front end of its own, so the extra `lab` may be absent.
+            yield Finding("broken" if needed else "note", name, "is not installed", advice)
+            continue
+        fits = requirement.specifier.contains(version, prereleases=True)
+        yield (
+            Finding("ok", name, version)
+            if fits
+            else Finding("broken", name, f"{version}, not {wanted}", advice)
+        )
+
+
+def kernel_findings() -> Iterator[Finding]:
+    """Look at what runs the notebooks: the kernel, and the front end's half of the widgets."""
+    if importlib.util.find_spec("jupyterlab") and importlib.util.find_spec("jupyterlab_widgets") is None:
+        advice = f"{sys.executable} -m pip install --force-reinstall ipywidgets"
+        yield Finding("broken", "jupyterlab_widgets", "is not installed: sliders would show as text", advice)
+    if importlib.util.find_spec("jupyter_client") is None:
+        return
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    advice = (
+        f"{sys.executable} -m pip install ipykernel && {sys.executable} -m ipykernel install --sys-prefix"
+    )
+    try:
+        interpreter = KernelSpecManager().get_kernel_spec("python3").argv[0]
+    except NoSuchKernel:
+        yield Finding("broken", "kernel python3", "is not installed", advice)
+        return
+    # A bare name means "the Python that runs the server".
+    elsewhere = os.path.dirname(interpreter) not in ("", os.path.dirname(sys.executable))
+    if elsewhere:
+        yield Finding("note", "kernel python3", f"is another Python: {interpreter}", advice)
+    else:
+        yield Finding("ok", "kernel python3", "is this Python")
+
+
+def device_findings() -> Iterator[Finding]:
+    """Add two numbers on the chosen device, and say how much memory there is."""
+    import torch
+
+    from .environment import describe, device, memory
+
+    where = device()
+    try:
+        torch.ones(2, device=where).sum().item()
+    except RuntimeError as error:
+        yield Finding("broken", "device", f"{where}: {error}", "update the driver, or ask for device='cpu'")
+        where = torch.device("cpu")
+    else:
+        yield Finding("ok", "device", describe(where))
+    amount = memory(torch.device("cpu"))
+    if amount is not None:
+        free = amount[0] / 1e9
+        scarce = free < 2
+        advice = "close other programs, and shut down kernels you no longer need" if scarce else ""
+        yield Finding("note" if scarce else "ok", "memory", f"{free:.1f} GB free", advice)
+
+
+def disk_findings() -> Iterator[Finding]:
+    """Say how much room is left for downloads and saved runs."""
+    free = shutil.disk_usage(Path.home()).free / 1e9
+    scarce = free < 1
+    advice = "make room: weights of one large network take about 0.5 GB" if scarce else ""
+    yield Finding("note" if scarce else "ok", "disk", f"{free:.1f} GB free in {Path.home()}", advice)
+
+
+def asset_findings() -> Iterator[Finding]:
+    """Compare every asset that is there with its sha256."""
+    from . import assets
+
+    for row in assets.status():
+        yield Finding("ok", row.name, str(row.where), row.advice)
+
+
+def address_findings() -> Iterator[Finding]:
+    """Say whether the setup cell knows where to install the package from."""
+    from .environment import REPOSITORY
+
+    if "/OWNER/" in REPOSITORY:
+        advice = "needed on Colab only; dip-lessons address https://github.com/… in a checkout"
+        yield Finding("note", "repository", "has no public address yet", advice)
+    else:
+        yield Finding("ok", "repository", REPOSITORY)
+
+
+# --- address --------------------------------------------------------------------------------------------
+
+
+def address(url: str) -> int:
+    """Write the repository's public address wherever the checkout names it, and print the files that changed.
+
+    Args:
+        url: as in ``https://github.com/someone/dip_lessons``; a ``.git`` or a slash at the end is dropped.
+
+    Raises:
+        CommandError: no such address, or no checkout around.
+    """
+    new = re.sub(r"(\.git)?/*$", "", url.strip())
+    if not re.fullmatch(r"https://[\w.-]+(:\d+)?(/[\w.-]+){2,}", new, flags=re.ASCII):
+        raise CommandError(f"{url!r} is not an address as in https://github.com/someone/dip_lessons")
+    root = checkout()
+    old = re.search(
+        r'^Repository = "(.*)"$', (root / "pyproject.toml").read_text("utf-8"), flags=re.MULTILINE
+    )
+    if old is None:
+        raise CommandError(f'{root / "pyproject.toml"} has no line Repository = "…" under [project.urls]')
+    on_github = re.fullmatch(r"https://github\.com/([^/]+/[^/]+)", new)
+    changed = []
+    for path in [root / name for name in ADDRESS_FILES] + sorted((root / "notebooks").glob("*.ipynb")):
+        if not path.is_file():
+            continue
+        before = path.read_bytes().decode("utf-8")  # bytes: line ends stay as they are
+        after = re.sub(re.escape(old[1]) + r"(?![\w-]|\.\w)", new, before)
+        # In a notebook's JSON the quotes of the setup cell carry a backslash.
+        after = re.sub(r'\b(REPOSITORY = \\?")https://[^"\\]*', rf"\g<1>{new}", after)
+        if on_github:
+            after = re.sub(r"(?<=colab\.research\.google\.com/github/)[^/]+/[^/]+(?=/)", on_github[1], after)
+        if after != before:
+            path.write_bytes(after.encode("utf-8"))
+            changed.append(path.relative_to(root).as_posix())
+    print("\n".join(changed) if changed else "nothing to change")
+    if not on_github:
+        print("Colab opens notebooks from github.com only: its badges stay as they were.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
