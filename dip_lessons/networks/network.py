@@ -1,0 +1,297 @@
+"""A network to look into: frozen, normalising inside, run only as deep as it is asked."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import functools
+import math
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+LOGITS = "logits"  # the name under which a network's own output is asked for
+
+
+class UnknownName(KeyError):
+    """A layer or network that does not exist; the message gives the nearest names."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would print its repr
+
+
+class _Deepest(Exception):
+    """Raised by the last layer that was asked for: what lies behind it need not run."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that can be asked for: its name, kind, and the (C, H, W) or (C,) of its activation at 224 px."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    network: Network
+
+    @functools.cached_property
+    def receptive_field(self) -> int:
+        """Side, in pixels, of the square of the picture that one unit in the middle can depend on.
+
+        Measured: with every weight positive and every nonlinearity linear, the gradient is above 0 exactly inside.
+        Units that see the whole of a 224 px picture give 224.
+        """
+        return self.network._receptive_field(self.name)
+
+    @property
+    def channels(self) -> int:
+        """The number of channels."""
+        return self.shape[0]
+
+
+class Layers(Mapping[str, Layer]):
+    """The layers of a network by name, in the order in which they run; printed as a table."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self._layers = {layer.name: layer for layer in layers}
+
+    def __getitem__(self, name: str) -> Layer:
+        if name not in self._layers:
+            raise UnknownName(no_such_layer(name, list(self._layers)))
+        return self._layers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._layers)
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __repr__(self) -> str:
+        """Blocks only, without the layers inside them (which can be asked for by name all the same)."""
+        blocks = [layer for name, layer in self._layers.items() if not self._inside_block(name)]
+        rows = [f"{b.name:24}{b.kind:24}{' × '.join(map(str, b.shape))}" for b in blocks]
+        return "\n".join([f"{'layer':24}{'kind':24}channels × height × width at 224 px", *rows])
+
+    def _inside_block(self, name: str) -> bool:
+        above = [name[:i] for i, c in enumerate(name) if c == "."]
+        return any(a in self._layers and self._layers[a].kind not in ("Sequential", "Encoder") for a in above)
+
+
+def no_such_layer(name: str, names: Sequence[str]) -> str:
+    """The sentence for a wrong layer name, with the nearest right ones."""
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.3) or list(names)[:3]
+    return (
+        f"there is no layer {name!r}; the nearest names are {', '.join(map(repr, near))}. See network.layers"
+    )
+
+
+class Network(nn.Module):
+    """``network(image, layers) -> {layer: activation}`` for pictures (N, 3, H, W) in [0, 1] of any size.
+
+    Args:
+        module: a torch network that takes normalised pictures. It is copied; the copy is frozen and in eval mode,
+            so the original stays as it is.
+        mean, std: what the network expects: each channel minus mean, divided by std, on the scale [0, 1].
+        bgr: whether it expects the channels in the order blue, green, red; mean and std are given in the order
+            red, green, blue all the same.
+        name: what it is called in messages and captions.
+        classes: the names of its logits, if it has any.
+        input_size: the one size that it can take, if it has one: pictures of other sizes are resized to it.
+        has_logits: whether its output can be asked for as ``"logits"``.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        bgr: bool = False,
+        name: str | None = None,
+        classes: Sequence[str] = (),
+        input_size: int | None = None,
+        has_logits: bool = True,
+    ) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(module).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.name, self.classes = name or type(module).__name__, list(classes)
+        self.bgr, self.input_size, self.has_logits = bgr, input_size, has_logits
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        for part in self.module.modules():
+            if hasattr(part, "inplace"):
+                part.inplace = False  # or it would overwrite an activation that was asked for
+        self.loaded_as: dict[str, str | None] | None = None  # what load_network was called with
+        self._lock = threading.RLock()  # two threads must not see each other's activations
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's weights are."""
+        return self.mean.device
+
+    def forward(self, image: Tensor, layers: Iterable[str] = (LOGITS,)) -> dict[str, Tensor]:
+        """Activations by layer name: (N, C, h, w), or (N, C) for layers without place; ``"logits"`` is the output.
+
+        The network runs only as far as the deepest layer asked for. Transformers' tokens are laid out as a map,
+        without the class token. Raises UnknownName, a KeyError, for a layer that does not exist, ValueError or TypeError
+        for what is no picture or no tensor.
+        """
+        layers = list(dict.fromkeys(layers))
+        self._check_picture(image)
+        parts = self.require(layers)
+        kept: dict[str, Tensor] = {}
+        waiting = set(layers)
+
+        def keep(name: str, output: object) -> None:
+            waiting.discard(name)
+            if waiting:
+                output = (
+                    output.clone() if isinstance(output, Tensor) else output
+                )  # safe from in-place followers
+            kept[name] = self._as_map(name, output, image)
+            if not waiting:
+                raise _Deepest
+
+        with self._lock:
+            hooks = [
+                part.register_forward_hook(lambda _m, _i, output, name=name: keep(name, output))
+                for name, part in parts.items()
+            ]
+            try:
+                output = self.module(self._normalise(image))
+                if LOGITS in waiting:
+                    kept[LOGITS] = self._as_map(LOGITS, output, image)
+                    waiting.discard(LOGITS)
+            except _Deepest:
+                pass
+            finally:
+                for hook in hooks:
+                    hook.remove()
+        if waiting:
+            raise UnknownName(
+                f"{self.name} never runs {', '.join(sorted(waiting))} in eval mode; ask for another layer"
+            )
+        return {name: kept[name] for name in layers}
+
+    @functools.cached_property
+    def layers(self) -> Layers:
+        """What can be asked for, in the order in which it runs, with kind, shape and receptive field."""
+        names = {part: name for name, part in self.module.named_modules() if name}
+        found: list[Layer] = []
+
+        def note(part: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, Tensor) and output.ndim in (2, 3, 4):
+                shape = tuple(self._as_map(names[part], output, picture).shape[1:])
+                found.append(Layer(names[part], type(part).__name__, shape, self))
+
+        side = self.input_size or 224
+        picture = torch.full((1, 3, side, side), 0.5, device=self.device)
+        with self._lock, torch.no_grad():
+            hooks = [part.register_forward_hook(note) for part in names]
+            try:
+                output = self.module(self._normalise(picture))
+            finally:
+                for hook in hooks:
+                    hook.remove()
+        unique = list({layer.name: layer for layer in found}.values())
+        if self.has_logits and isinstance(output, Tensor):
+            unique.append(Layer(LOGITS, "output", tuple(output.shape[1:]), self))
+        return Layers(unique)
+
+    def extra_repr(self) -> str:
+        return f"{self.name}, input normalised and weights frozen inside"
+
+    def require(self, layers: Iterable[str]) -> dict[str, nn.Module]:
+        """The modules of these layers, without that of the logits; raises KeyError for one that does not exist."""
+        parts = dict(self.module.named_modules())
+        del parts[""]
+        for name in layers:
+            if name == LOGITS and not self.has_logits:
+                raise UnknownName(f"{self.name} ends before its classifier: it has layers, but no logits")
+            if name not in parts and name != LOGITS:
+                raise UnknownName(no_such_layer(name, [*parts, LOGITS] if self.has_logits else list(parts)))
+        return {name: parts[name] for name in layers if name != LOGITS}
+
+    def _check_picture(self, image: Tensor) -> None:
+        if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[1] != 3 or image.numel() == 0:
+            got = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
+            raise ValueError(
+                f"{self.name} takes pictures (N, 3, H, W) in [0, 1]; got {got}. An RGBA picture needs a background "
+                "first; a single picture needs image[None]"
+            )
+        if not image.is_floating_point():
+            raise TypeError(
+                f"{self.name} takes floating-point pictures in [0, 1]; got {image.dtype}: divide by 255"
+            )
+        if image.device != self.device:
+            raise ValueError(
+                f"the picture is on {image.device}, {self.name} on {self.device}; move one of them with .to(...)"
+            )
+
+    def _normalise(self, image: Tensor) -> Tensor:
+        if self.input_size and image.shape[-2:] != (self.input_size, self.input_size):
+            image = F.interpolate(image, (self.input_size,) * 2, mode="bilinear", antialias=True)
+        x = (image - self.mean) / self.std
+        x = x.flip(1) if self.bgr else x
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def _as_map(self, name: str, output: object, image: Tensor) -> Tensor:
+        if not isinstance(output, Tensor):
+            raise TypeError(
+                f"{name} of {self.name} returns a {type(output).__name__}, not a tensor; ask for a layer inside it, "
+                "or wrap the network in one that returns a tensor"
+            )
+        if output.ndim == 3:  # (N, T, C), with or without a class token first
+            side = math.isqrt(output.shape[1])
+            tokens = output[:, output.shape[1] - side * side :]
+            if len(tokens[0]) == side * side and output.shape[1] - side * side <= 1:
+                return tokens.transpose(1, 2).unflatten(2, (side, side))
+        if output.ndim == 4 and "Swin" in type(self.module).__name__ and not name.endswith("permute"):
+            return output.permute(0, 3, 1, 2)  # Swin transformers carry (N, H, W, C)
+        return output
+
+    def _receptive_field(self, name: str) -> int:
+        ones = copy.deepcopy(self.module).double()
+        for parameter in ones.parameters():
+            parameter.fill_(1 / parameter[0].numel())
+        ones = Network(ones, input_size=self.input_size)
+        image = torch.zeros(1, 3, *(self.input_size or 224,) * 2, dtype=torch.float64, requires_grad=True)
+        with torch.enable_grad(), _Linear():
+            a = ones.cpu().double()(image, [name])[name]
+            unit = a[0, :, a.shape[2] // 2, a.shape[3] // 2].sum() if a.ndim == 4 else a.sum()
+            (grad,) = torch.autograd.grad(unit, image)
+        rows = (grad[0].abs().sum(dim=(0, 2)) > 0).nonzero()
+        return int(rows.max() - rows.min() + 1)
+
+
+class _Linear(TorchFunctionMode):
+    """Inside, nonlinearities are identities and max-pooling is average-pooling: gradients reach all they could."""
+
+    identities = {
+        F.relu,
+        torch.relu,
+        F.relu6,
+        F.silu,
+        F.gelu,
+        F.hardswish,
+        F.sigmoid,
+        torch.sigmoid,
+        F.hardsigmoid,
+    }
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+        if func in self.identities:
+            return args[0]
+        if func is F.max_pool2d:
+            options = {name: kwargs[name] for name in ("stride", "padding", "ceil_mode") if name in kwargs}
+            return F.avg_pool2d(*args, **options)
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,50 @@
+"""A way out for dead ReLUs: let the gradient through where it would bring a silent unit to life."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+
+class RedirectedReLU(torch.autograd.Function):
+    """ReLU whose gradient, for pictures that would get none at all, is that of the identity where x should grow.
+
+    The forward pass is ReLU's. Backward, for each picture of the batch: if ReLU lets any gradient through, it is
+    ReLU's; else the gradient passes wherever a descent step on −objective raises x.
+
+    **Source:** Lucid, ``misc/redirected_relu_grad.py``.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:  # noqa: ANN001
+        ctx.save_for_backward(x)
+        return x.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:  # noqa: ANN001
+        (x,) = ctx.saved_tensors
+        plain = grad * (x > 0)
+        redirected = torch.where((x < 0) & (grad > 0), 0, grad)
+        alive = (plain != 0).flatten(1).any(dim=1).view(-1, *[1] * (x.ndim - 1))
+        return torch.where(alive, plain, redirected)
+
+
+class _Redirect(TorchFunctionMode):
+    relus = {F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+        if func in self.relus and args:
+            return RedirectedReLU.apply(args[0])
+        return func(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def redirected_relu(active: bool = True) -> Iterator[None]:
+    """Inside the block, on this thread, every ReLU is a :class:`RedirectedReLU`; no network is changed by it."""
+    with _Redirect() if active else contextlib.nullcontext():
+        yield

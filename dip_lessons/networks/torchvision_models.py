@@ -1,0 +1,83 @@
+"""Any classifier of torchvision by name, with torchvision's own weights."""
+
+from __future__ import annotations
+
+import urllib.error
+
+import torch
+import torchvision
+from torch import nn
+
+from .network import IMAGENET_MEAN, IMAGENET_STD, Network, UnknownName, no_such_layer
+
+
+def torchvision_network(name: str, weights: str | None = "DEFAULT") -> Network:
+    """A torchvision classifier.
+
+    Args:
+        name: as in ``torchvision.models``, for instance ``"googlenet"``, ``"resnet50"``, ``"vit_b_16"``.
+        weights: a name of its weights enum, or None for random weights (seed 0).
+
+    Raises KeyError for an unknown name, OSError where the weights cannot be downloaded.
+    """
+    names = torchvision.models.list_models(module=torchvision.models)
+    if name not in names:
+        raise UnknownName(
+            no_such_layer(name, names)
+            .replace("layer", "network", 1)
+            .replace("See network.layers", "See torchvision.models.list_models(module=torchvision.models)")
+        )
+    entry = torchvision.models.get_model_weights(name)[weights] if weights else None
+    options = {"init_weights": entry is None} if name in ("googlenet", "inception_v3") else {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = torchvision.models.get_model(name, weights=None, **options)
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
+    if entry is not None:
+        module.load_state_dict(_download(name, entry), strict=name not in ("googlenet", "inception_v3"))
+        mean, std = entry.transforms().mean, entry.transforms().std
+    for auxiliary in ("aux1", "aux2", "AuxLogits"):
+        if hasattr(module, auxiliary):
+            setattr(module, auxiliary, None)  # heads that are used in training only
+    fold_batch_norm(module)
+    size = getattr(module, "image_size", None)  # vision transformers take one size only
+    classes = torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1.meta["categories"]
+    return Network(module, mean=mean, std=std, name=name, classes=classes, input_size=size)
+
+
+def _download(name: str, entry: torchvision.models.WeightsEnum) -> dict[str, torch.Tensor]:
+    try:
+        return entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except (urllib.error.URLError, OSError, RuntimeError) as error:
+        raise OSError(
+            f"the weights of {name} could not be downloaded from {entry.url} ({error}). Embedded networks need no "
+            "download: 'squeezenet1_1', 'inception_v3', 'vgg16'. weights=None gives random weights"
+        ) from error
+
+
+def fold_batch_norm(module: nn.Module) -> int:
+    """Fold every batch norm that follows a convolution, and nothing else does, into it; return how many.
+
+    Weights change in place and the batch norm becomes an identity, so all names survive. The convolution's own
+    activation is then the normalised one. In eval mode the network computes the same, up to rounding.
+    """
+    try:
+        graph = torch.fx.symbolic_trace(module.eval()).graph
+    except Exception:  # noqa: BLE001 - what cannot be traced is left as it is, which is slower but right
+        return 0
+    parts = dict(module.named_modules())
+    folded = 0
+    for node in graph.nodes:
+        norm = parts.get(node.target) if node.op == "call_module" else None
+        if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None:
+            continue
+        before = node.args[0]
+        conv = parts.get(before.target) if before.op == "call_module" else None
+        if not isinstance(conv, nn.Conv2d) or len(before.users) != 1:
+            continue
+        fused = torch.nn.utils.fusion.fuse_conv_bn_eval(conv, norm)
+        conv.weight, conv.bias = fused.weight, fused.bias
+        parent, _, child = node.target.rpartition(".")
+        setattr(module.get_submodule(parent), child, nn.Identity())
+        folded += 1
+    return folded

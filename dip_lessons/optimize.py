@@ -1,0 +1,481 @@
+"""The loop: change the parameters, a step at a time, so that the objective grows."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from . import parameterizations
+from .networks import Network, load_network, redirected_relu
+from .objectives import Objective, from_recipe
+from .parameterizations import Parameterization
+from .views import Views
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "nadam": torch.optim.NAdam, "sgd": torch.optim.SGD}
+CHECKPOINT_BYTES = 256 * 2**20  # beyond this, every second checkpoint is dropped
+STEP_LOCK = threading.RLock()  # one step at a time in the whole process, whichever thread takes it
+
+
+class RunError(RuntimeError):
+    """A step failed. The run is as it was before that step: its picture, its history and its next step."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step reached: its number (from 1), the objective before it, and the picture after it."""
+
+    index: int
+    values: Tensor
+    run: Run
+
+    @property
+    def value(self) -> float:
+        """The objective's mean over the pictures, before the step."""
+        return float(self.values.mean())
+
+    @property
+    def image(self) -> Tensor:
+        """The picture (B, C, H, W) after the step: ask for it before the next one."""
+        return self.run.image
+
+
+def optimize(
+    parameterization: Parameterization,
+    objective: Objective,
+    network: Callable[[Tensor, tuple[str, ...]], Mapping[str, Tensor]],
+    *,
+    views: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    steps: int = 256,
+    lr: float = 0.05,
+    seed: int = 0,
+    optimizer: str = "adam",
+    redirect_relu: int = 16,
+) -> Run:
+    """Prepare the maximisation of an objective; iterate over the :class:`Run`, or call its ``finish()``.
+
+    Args:
+        parameterization: the picture; its parameters are changed in place.
+        objective: what shall grow.
+        network: a :class:`Network`, or any callable (pictures, layers) -> {layer: activation}.
+        views: random views of the picture (:func:`random_views`); None shows the picture itself.
+        steps: the planned number of steps.
+        lr: learning rate.
+        seed: of the generator that the views draw from.
+        optimizer: ``"adam"``, ``"nadam"`` or ``"sgd"``.
+        redirect_relu: for this many first steps, dead ReLUs let gradients through (:func:`redirected_relu`).
+
+    Raises TypeError or ValueError for parts that do not fit together.
+    """
+    return Run(
+        parameterization,
+        objective,
+        network,
+        views=views,
+        steps=steps,
+        lr=lr,
+        seed=seed,
+        optimizer=optimizer,
+        redirect_relu=redirect_relu,
+    )
+
+
+class Run:
+    """An optimization as an iterator of :class:`Step`; made by :func:`optimize`.
+
+    ``step`` counts the steps taken. ``rewind`` moves to any step reached before; going on from there repeats what
+    was, bit for bit on one device, until a setting is changed.
+    """
+
+    def __init__(
+        self,
+        parameterization: Parameterization,
+        objective: Objective,
+        network: Callable[[Tensor, tuple[str, ...]], Mapping[str, Tensor]],
+        *,
+        views: Callable[[Tensor, torch.Generator], Tensor] | None,
+        steps: int,
+        lr: float,
+        seed: int,
+        optimizer: str,
+        redirect_relu: int,
+    ) -> None:
+        _check(parameterization, objective, network, steps, lr, optimizer)
+        self.parameterization, self.network = parameterization, network
+        self.steps, self.seed, self.optimizer_name, self.redirect_relu = steps, seed, optimizer, redirect_relu
+        self.parameters = [p for p in parameterization.parameters() if p.requires_grad]
+        self.optimizer = OPTIMIZERS[optimizer](self.parameters, lr=lr)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.step = 0
+        self.log: dict[int, dict[str, object]] = {0: {"lr": lr, "objective": objective, "views": views}}
+        for name in parameterization.adjustable:
+            self.log[0][name] = getattr(parameterization, name)
+        self._history: list[float] = []
+        self._every = 16
+        self._checkpoints: dict[int, dict] = {}
+        self._checkpoint()
+
+    # Going on
+
+    def __iter__(self) -> Iterator[Step]:
+        while self.step < self.steps:
+            yield self._advance_one()
+
+    def advance(self, n: int = 1) -> Run:
+        """Take n more steps, beyond the planned number if need be."""
+        for _ in range(n):
+            self._advance_one()
+        return self
+
+    def finish(self) -> Run:
+        """Take all steps that remain of the planned number."""
+        return self.advance(max(0, self.steps - self.step))
+
+    def _advance_one(self) -> Step:
+        with STEP_LOCK, _finishing_first():
+            before = self.generator.get_state()
+            try:
+                values = self._ascend()
+            except BaseException as error:
+                self.generator.set_state(before)  # the next attempt draws the same views
+                if explained := _explain(error, self):
+                    raise RunError(explained) from error
+                raise
+            self.step += 1
+            self._history[self.step - 1 :] = [float(values.mean()), *self._history[self.step :]]
+            if self.step % self._every == 0:
+                self._checkpoint()
+            return Step(self.step, values, self)
+
+    def _ascend(self) -> Tensor:
+        """One step of gradient ascent; returns the objective (B,) before it."""
+        settings = self._apply_settings()
+        with torch.enable_grad(), redirected_relu(self.step < self.redirect_relu):
+            values = self._value(settings["objective"], settings["views"])
+            if not values.isfinite().all():
+                raise FloatingPointError(f"the objective's value is {values.tolist()}")
+            gradients = torch.autograd.grad(-values.sum(), self.parameters, allow_unused=True)
+        if all(g is None for g in gradients):
+            raise RuntimeError("the objective does not depend on the picture's parameters")
+        if not all(g.isfinite().all() for g in gradients if g is not None):
+            raise FloatingPointError("the objective's gradient holds NaN or infinite numbers")
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return values.detach()
+
+    def _value(self, objective: Objective, views: Callable | None) -> Tensor:
+        """The objective (B,): the mean over the views of each picture."""
+        image = self.parameterization()
+        seen = image if views is None else views(image, self.generator)
+        activations = self.network(seen, objective.layers)
+        count = len(seen) // len(image)
+        if count == 1:
+            return objective(activations)
+        by_view = (
+            {k: a[i * len(image) : (i + 1) * len(image)] for k, a in activations.items()}
+            for i in range(count)
+        )
+        return torch.stack([objective(a) for a in by_view]).mean(dim=0)
+
+    # Where it is
+
+    @property
+    def history(self) -> list[float]:
+        """The objective before each of the steps taken, as floats."""
+        return self._history[: self.step]
+
+    @property
+    def recorded(self) -> int:
+        """The farthest step that was reached and can be returned to."""
+        return len(self._history)
+
+    @property
+    def image(self) -> Tensor:
+        """The picture as it is now, (B, C, H, W) in [0, 1], detached."""
+        with STEP_LOCK, torch.no_grad():
+            return self.parameterization()
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What is in force for the next step: lr, objective, views, and what the parameterization can adjust."""
+        now: dict[str, object] = {}
+        for step in sorted(self.log):
+            if step <= self.step:
+                now.update(self.log[step])
+        return now
+
+    def set(self, **changes: object) -> Run:
+        """Change settings from the next step on; the change is logged, so that it is part of what is repeated.
+
+        Names: ``lr``, ``objective``, ``views``; a field of the views (``jitter``, ``scale``, ``rotate``, ``blur``,
+        ``strength`` …); what the parameterization can adjust (``decay``). After a rewind, a change drops the steps
+        that lay ahead. Raises ValueError for a name that cannot be set and values that make no sense.
+        """
+        with STEP_LOCK:
+            settings = self.settings
+            view_fields = {f.name for f in fields(Views)} if isinstance(settings["views"], Views) else set()
+            for name, value in changes.items():
+                if name in view_fields:
+                    settings["views"] = settings["views"].change(**{name: value})
+                elif name in settings:
+                    settings[name] = value
+                else:
+                    raise ValueError(
+                        f"there is no setting {name!r} here; there are {', '.join(sorted({*settings, *view_fields}))}"
+                    )
+            if not settings["lr"] > 0:
+                raise ValueError(f"lr must be above 0; got {settings['lr']}")
+            now = self.settings
+            changed = {name: value for name, value in settings.items() if value is not now[name]}
+            if changed:
+                self._forget_future()
+                self.log.setdefault(self.step, {}).update(changed)
+                self._apply_settings()
+        return self
+
+    def rewind(self, step: int = 0) -> Run:
+        """Go to any step from 0 to ``recorded``, back or forth: from the nearest checkpoint, then by repetition."""
+        if not 0 <= step <= self.recorded:
+            raise ValueError(f"this run has steps 0 to {self.recorded}; got {step}")
+        with STEP_LOCK:
+            self._restore(self._checkpoints[max(s for s in self._checkpoints if s <= step)])
+            self.advance(step - self.step)
+            self._apply_settings()
+        return self
+
+    # Keeping
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write the whole run to a file: written beside it first, then renamed, so that an old file survives."""
+        path = Path(path)
+        with STEP_LOCK:
+            content = {
+                "format": "dip_lessons run 1",
+                "parameterization": {
+                    "kind": type(self.parameterization).__name__,
+                    "settings": self.parameterization.settings(),
+                },
+                "network": getattr(self.network, "loaded_as", None),
+                "steps": self.steps,
+                "seed": self.seed,
+                "optimizer": self.optimizer_name,
+                "redirect_relu": self.redirect_relu,
+                "log": {step: _as_data(changes) for step, changes in self.log.items()},
+                "history": list(self._history),
+                "step": self.step,
+                "checkpoints": {**self._checkpoints, self.step: self._state()},
+            }
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    torch.save(content, file)
+                os.replace(name, path)
+            except BaseException:
+                os.unlink(name)
+                raise
+        return path
+
+    @staticmethod
+    def load(
+        path: str | os.PathLike,
+        *,
+        parameterization: Parameterization | None = None,
+        objective: Objective | None = None,
+        network: Callable | None = None,
+        views: Callable | None = None,
+        device: torch.device | str | None = None,
+    ) -> Run:
+        """Read a run that was saved. Nothing in the file is executed.
+
+        Parts that are not this package's own (a network or an objective of yours) cannot be stored: hand them in.
+        Raises ValueError that names what is missing, or says that the file is no run.
+        """
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            if content["format"] != "dip_lessons run 1":
+                raise KeyError
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise ValueError(f"{path} is not a complete file of Run.save ({type(error).__name__})") from error
+        if network is None:
+            if content["network"] is None:
+                raise ValueError("this run used a network of its own: Run.load(path, network=…)")
+            network = load_network(device=device, **content["network"])
+        if parameterization is None:
+            kind = getattr(parameterizations, content["parameterization"]["kind"], None)
+            if kind is None:
+                raise ValueError(
+                    f"this run used {content['parameterization']['kind']}: Run.load(path, parameterization=…)"
+                )
+            parameterization = kind(**content["parameterization"]["settings"])
+        parameterization.to(getattr(network, "device", device))
+        log = {step: _from_data(changes, objective, views) for step, changes in content["log"].items()}
+        run = Run(
+            parameterization,
+            log[0]["objective"],
+            network,
+            views=log[0]["views"],
+            steps=content["steps"],
+            lr=log[0]["lr"],
+            seed=content["seed"],
+            optimizer=content["optimizer"],
+            redirect_relu=content["redirect_relu"],
+        )
+        run.log, run._history, run._checkpoints = log, content["history"], content["checkpoints"]
+        run._restore(run._checkpoints[content["step"]])
+        return run
+
+    def _state(self) -> dict:
+        return {
+            "step": self.step,
+            "parameters": [p.detach().cpu().clone() for p in self.parameters],
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+            "generator": self.generator.get_state(),
+        }
+
+    def _checkpoint(self) -> None:
+        self._checkpoints[self.step] = self._state()
+        size = 3 * sum(p.numel() * p.element_size() for p in self.parameters)  # values and Adam's two moments
+        if len(self._checkpoints) > max(4, CHECKPOINT_BYTES // max(size, 1)):
+            self._every *= 2
+            self._checkpoints = {s: c for s, c in self._checkpoints.items() if s % self._every == 0}
+
+    def _restore(self, state: dict) -> None:
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, state["parameters"], strict=True):
+                parameter.copy_(value)
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        self.generator.set_state(state["generator"])
+        self.step = state["step"]
+        self._apply_settings()
+
+    def _forget_future(self) -> None:
+        del self._history[self.step :]
+        self._checkpoints = {s: c for s, c in self._checkpoints.items() if s <= self.step}
+        self.log = {s: changes for s, changes in self.log.items() if s <= self.step}
+
+    def _apply_settings(self) -> dict[str, object]:
+        settings = self.settings
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings["lr"]
+        for name in self.parameterization.adjustable:
+            if getattr(self.parameterization, name) != settings[name]:
+                setattr(self.parameterization, name, settings[name])
+        return settings
+
+    def __repr__(self) -> str:
+        now = f"step {self.step} of {self.steps}"
+        value = f", value {self.history[-1]:.3g}" if self.history else ""
+        return (
+            f"<run of {type(self.parameterization).__name__} for {self.settings['objective']}: {now}{value}>"
+        )
+
+
+def _check(
+    parameterization: object, objective: object, network: object, steps: int, lr: float, optimizer: str
+) -> None:
+    if not isinstance(parameterization, Parameterization):
+        raise TypeError(
+            f"the first argument is a parameterization, such as dip.Fourier(224); got {type(parameterization).__name__}"
+        )
+    if not isinstance(objective, Objective):
+        raise TypeError(
+            f"the second argument is an objective, such as dip.channel('features.9', 10); got "
+            f"{type(objective).__name__}. A function of yours becomes one by dip.Objective(function, layers=[…])"
+        )
+    if isinstance(network, nn.Module) and not isinstance(network, Network):
+        raise TypeError(
+            f"wrap your network first, so that it is frozen and normalises inside: "
+            f"dip.Network({type(network).__name__.lower()}, mean=…, std=…)"
+        )
+    if isinstance(network, Network):
+        network.require(objective.layers)
+    if not callable(network):
+        raise TypeError("the third argument is a network, such as dip.load_network('squeezenet1_1')")
+    if not (isinstance(steps, int) and steps >= 0):
+        raise ValueError(f"steps must be a whole number, 0 or more; got {steps!r}")
+    if not lr > 0:
+        raise ValueError(f"lr must be above 0; got {lr!r}")
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}; got {optimizer!r}")
+    parameters = [p for p in parameterization.parameters() if p.requires_grad]
+    if not parameters:
+        raise ValueError("this parameterization has no parameters that can be changed")
+    if isinstance(network, Network) and parameters[0].device != network.device:
+        raise ValueError(
+            f"the picture is on {parameters[0].device}, the network on {network.device}: make the parameterization "
+            "with device=network.device"
+        )
+
+
+def _explain(error: BaseException, run: Run) -> str | None:
+    """The message of a failed step: where, what, what to do. None for errors that explain themselves or interrupt."""
+    where = f"step {run.step + 1} of the run failed; the picture of step {run.step} is kept in run.image"
+    memory = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
+    if isinstance(error, (memory, MemoryError)) or "can't allocate memory" in str(error):
+        return (
+            f"{where}. Out of memory: take a smaller picture or crop, a smaller batch, or fewer views (count)"
+        )
+    if isinstance(error, FloatingPointError):
+        return f"{where}. {str(error).capitalize()}: rewind and lower lr, or look for a division by 0 or a root of 0"
+    if isinstance(error, Exception):
+        return f"{where}. {type(error).__name__}: {error}"
+    return None
+
+
+@contextlib.contextmanager
+def _finishing_first() -> Iterator[None]:
+    """Hold a keyboard interrupt back until the block is done, so that no step is left half taken."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked = []
+    try:
+        old = signal.signal(signal.SIGINT, lambda *_: asked.append(True))
+    except ValueError:  # not the interpreter that receives signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
+    if asked:
+        raise KeyboardInterrupt
+
+
+def _as_data(changes: Mapping[str, object]) -> dict[str, object]:
+    data = dict(changes)
+    if "objective" in data:
+        data["objective"] = getattr(data["objective"], "recipe", None)
+    if data.get("views") is not None:
+        data["views"] = asdict(data["views"]) if isinstance(data["views"], Views) else "its own"
+    return data
+
+
+def _from_data(
+    data: Mapping[str, object], objective: Objective | None, views: Callable | None
+) -> dict[str, object]:
+    changes = dict(data)
+    if "objective" in data:
+        if data["objective"] is None and objective is None:
+            raise ValueError("this run used an objective of its own: Run.load(path, objective=…)")
+        changes["objective"] = from_recipe(data["objective"]) if data["objective"] else objective
+    if data.get("views") == "its own":
+        if views is None:
+            raise ValueError("this run used views of its own: Run.load(path, views=…)")
+        changes["views"] = views
+    elif data.get("views") is not None:
+        changes["views"] = Views(**data["views"])
+    return changes

@@ -1,0 +1,91 @@
+"""A picture as a sum of waves, with as much room for each frequency as natural pictures give it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .base import Parameterization
+from .color import from_image, to_image
+
+
+def frequencies(height: int, width: int) -> Tensor:
+    """Length of the frequency vector in cycles per pixel, (H, W//2 + 1), laid out like ``torch.fft.rfft2``."""
+    fy = torch.fft.fftfreq(height)[:, None]
+    fx = torch.fft.rfftfreq(width)[None, :]
+    return torch.sqrt(fx**2 + fy**2)
+
+
+def spectrum_scale(height: int, width: int, decay: float = 1.0) -> Tensor:
+    """1 / max(f, 1/max(H, W))^decay: how large a wave of frequency f may be, (H, W//2 + 1).
+
+    Natural pictures have amplitudes that fall as 1/f, hence ``decay=1``. The bound keeps f = 0 finite.
+    **Source:** Lucid, ``optvis/param/spatial.py``.
+    """
+    return 1 / frequencies(height, width).clamp(min=1 / max(height, width)) ** decay
+
+
+class Fourier(Parameterization):
+    """The picture σ(A · F⁻¹(s·θ) / 4): complex coefficients θ, scaled by s = 1/f^decay, made into waves.
+
+    F⁻¹ is the orthonormal inverse transform of a real picture, A the decorrelated colours of ``color.py``.
+
+    Args:
+        size, batch, channels, generator: see :class:`Parameterization`.
+        decay: the exponent of the fall with frequency. 0 gives every frequency the same room (as pixels do);
+            1 is that of natural pictures; it may be changed while the picture is being optimized.
+        decorrelate: whether colours are decorrelated (True) or the three channels are logits of RGB.
+        sd: standard deviation of the first coefficients.
+
+    **Source:** Olah, Mordvintsev and Schubert, *Feature Visualization* (Distill 2017), "Preconditioning and
+    parameterization".
+    """
+
+    adjustable = ("decay",)
+
+    def __init__(
+        self,
+        size: int | tuple[int, int],
+        *,
+        batch: int = 1,
+        channels: int = 3,
+        decay: float = 1.0,
+        decorrelate: bool = True,
+        sd: float = 0.01,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__(
+            size, batch=batch, channels=channels, generator=generator, decorrelate=decorrelate, sd=sd
+        )
+        self.decay, self.decorrelate = decay, decorrelate
+        height, width = self.size
+        start = sd * self.noise(batch, channels, height, width // 2 + 1, 2)  # last axis: real, imaginary
+        self.coefficients = nn.Parameter(start.to(device))
+
+    @property
+    def decay(self) -> float:
+        """The exponent of the fall with frequency."""
+        return self._decay
+
+    @decay.setter
+    def decay(self, value: float) -> None:
+        self._decay = float(value)
+        self.register_buffer("scale", spectrum_scale(*self.size, self._decay)[..., None], persistent=False)
+        if parameters := list(self.parameters()):
+            self.scale = self.scale.to(parameters[0].device)
+
+    def waves(self) -> Tensor:
+        """The sum of the waves, (B, C, H, W), before colours and sigmoid."""
+        spectrum = torch.view_as_complex(self.coefficients * self.scale)  # (B, C, H, W//2 + 1)
+        return torch.fft.irfft2(spectrum, s=self.size, norm="ortho") / 4
+
+    def forward(self) -> Tensor:
+        return to_image(self.waves(), self.decorrelate)
+
+    @torch.no_grad()
+    def set_image(self, image: Tensor) -> Fourier:
+        """Start from a picture (B or 1, C, H, W) in [0, 1]: exact to 1e-4."""
+        spectrum = torch.fft.rfft2(4 * from_image(self.checked(image), self.decorrelate), norm="ortho")
+        self.coefficients.copy_(torch.view_as_real(spectrum) / self.scale)
+        return self
