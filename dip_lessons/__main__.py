@@ -231,10 +231,10 @@ def doctor() -> int:
     broken = 0
     for finding in findings():
         broken += finding.state == "broken"
-        print(f"{finding.state:<7} {finding.what:<22} {finding.found}", flush=True)
+        print(f"{finding.state:<7} {finding.what:<20} {finding.found}", flush=True)
         if finding.advice:
             print(f"{'':<7} → {finding.advice}")
-    print(f"{broken} broken" if broken else "all good")
+    print(f"{broken} broken" if broken else "nothing is broken")
     return int(broken > 0)
 
 
@@ -338,11 +338,25 @@ def disk_findings() -> Iterator[Finding]:
 
 
 def asset_findings() -> Iterator[Finding]:
-    """Compare every asset that is there with its sha256."""
+    """Compare every asset that is there with its sha256: a line for each folder, and one for each problem."""
     from . import assets
 
+    folders: dict[str, list[assets.Status]] = {}
     for row in assets.status():
-        yield Finding("ok", row.name, str(row.where), row.advice)
+        folders.setdefault(row.name.split("/")[0], []).append(row)
+    for folder, rows in folders.items():
+        whole = sum(row.intact is True for row in rows)
+        if whole:
+            yield Finding("ok", folder, f"{whole} of {len(rows)} files are here and whole (sha256)")
+        later = [row for row in rows if row.where is None and assets.ASSETS[row.name].wheel]
+        if later:
+            yield Finding(
+                "note", folder, f"{len(later)} of {len(rows)} files are not here yet", later[0].advice
+            )
+        for row in rows:
+            if row.intact is not True and row not in later:
+                found = f"{row.where} is corrupt: its sha256 does not hold" if row.where else "is not here"
+                yield Finding("broken", row.name, found, row.advice)
 
 
 def address_findings() -> Iterator[Finding]:
