@@ -1,10 +1,15 @@
 """Differentiable image parameterizations: a picture is a function of parameters.
 
-parameters → picture → many views → activations → one number → better parameters
+    parameters → picture → many views → activations → one number → better parameters
 """
 
+from . import assets, check, metrics
+from .environment import budget, by_budget, device, setup
 from .networks import Network, load_network, redirected_relu
 from .objectives import Objective, channel, direction, layer, logit, neuron
 from .optimize import Run, RunError, optimize
 from .parameterizations import Fourier, Parameterization, Pixels
-from .views import random_views, standard_views
+from .show import curves, film, finish, sheet, show, table
+from .views import Views, random_views, standard_views
+
+__version__ = "0.1.0"

@@ -30,9 +30,7 @@ def vgg16() -> Network:
     """VGG16's convolutions as far as relu4_3, ``features.22``: the usual network for style transfer; no classes."""
     module = nn.Sequential()
     module.add_module("features", vgg.make_layers(vgg.cfgs["D"])[:23])
-    module.load_state_dict(
-        {f"features.{k}": v for k, v in _tensors("weights/vgg16_relu4_3.fp16.npz").items()}
-    )
+    module.load_state_dict(_tensors("weights/vgg16_relu4_3.fp16.npz"))
     return Network(module, name="vgg16", has_logits=False)
 
 
@@ -54,7 +52,8 @@ def inception_v3() -> Network:
             if f"{name}.weight_u8" in stored:
                 target = part.conv if isinstance(part, BasicConv2d) else part
                 scale, zero = stored[f"{name}.scale_zero"].tolist()
-                target.weight.copy_((stored[f"{name}.weight_u8"].float() - zero) * scale)
+                weight = (stored[f"{name}.weight_u8"].float() - zero) * scale
+                target.weight.copy_(weight.view_as(target.weight))
                 target.bias.copy_(stored[f"{name}.bias"])
     half, mean = [128 / 255] * 3, [128 / 255] * 3  # (255·x − 128) / 128
     return Network(module, mean=mean, std=half, name="inception_v3", classes=imagenet_classes())

@@ -1,0 +1,165 @@
+"""How an answer is checked: value, shape and gradient against the target, and each known mistake by name."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from IPython.display import Markdown, display
+from torch import Tensor
+
+from .. import show
+
+MARKS = {"correct": "✅", "wrong": "❌", "unattempted": "✏️"}
+
+
+@dataclass
+class Verdict:
+    """What became of an answer: ``state`` is "correct", "wrong" or "unattempted"; ``message`` says why."""
+
+    exercise: str
+    state: str
+    message: str
+    pictures: Mapping[str, Tensor] = field(default_factory=dict)
+    curves: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"{MARKS[self.state]} {self.exercise}: {self.message}"
+
+    def _ipython_display_(self) -> None:
+        display(Markdown(f"{MARKS[self.state]} **{self.exercise}**: {self.message}"))
+        if self.pictures:
+            show.show(self.pictures, side=200)
+        if self.curves:
+            show.curves(self.curves, x="index", y="value", size=(5.0, 2.2))
+
+
+@dataclass
+class Exercise:
+    """A question with a target to compare with; call it with the learner's function.
+
+    Args:
+        name: of the function that the learner writes.
+        target: the right function.
+        cases: each makes a fresh tuple of arguments, the same ones each time.
+        mistakes: {hint: function that makes this mistake}; the first that gives the learner's values is named.
+        gradient: numbers of the arguments, tensors, for which the gradient of the answer's sum is compared too.
+        rtol, atol: tolerances of the comparison.
+    """
+
+    name: str
+    target: Callable
+    cases: Sequence[Callable[[], tuple]]
+    mistakes: Mapping[str, Callable] = field(default_factory=dict)
+    gradient: Sequence[int] = ()
+    rtol: float = 1e-4
+    atol: float = 1e-5
+
+    def __call__(self, answer: Callable) -> Verdict:
+        if not callable(answer):
+            return self._wrong(f"hand in the function itself, `dip.check.{self.name}({self.name})`, without calling it")
+        first: dict[str, Tensor] = {}
+        for case in self.cases:
+            try:
+                yours, gradients, changed = self._evaluate(answer, case)
+            except NotImplementedError:
+                return Verdict(self.name, "unattempted", "not attempted yet: write your answer in the cell above")
+            except Exception as error:  # noqa: BLE001 - whatever the learner's code does, it is told, not raised
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                return self._wrong(
+                    f"your function stopped with {type(error).__name__}: {error} (line {where.lineno}, `{where.line}`)"
+                )
+            target, target_gradients, _ = self._evaluate(self.target, case)
+            pictures = self._draw(yours, target)
+            if problem := self._compare(yours, target):
+                return self._wrong(self._known_mistake(answer) or problem, **pictures)
+            if changed:
+                return self._wrong("the values are right, but your function changed its argument in place", **pictures)
+            for mine, theirs in zip(gradients, target_gradients, strict=True):
+                if mine is None or (problem := self._compare(mine, theirs)):
+                    what = "no gradient reaches the argument: was it detached, or made into a number on the way?"
+                    if mine is not None:
+                        what = self._known_mistake(answer) or f"the value is right, its gradient is not: {problem}"
+                    return self._wrong(what, **pictures)
+            first = first or pictures
+        return Verdict(self.name, "correct", "right", **first)
+
+    def _evaluate(self, function: Callable, case: Callable[[], tuple]) -> tuple[object, list, bool]:
+        arguments = case()
+        inputs = []
+        for i in self.gradient:
+            arguments[i].requires_grad_(True)
+            inputs.append(arguments[i])
+        # A learner may write in place; torch would refuse that for a leaf, so the function gets copies.
+        given = tuple(a.clone() if isinstance(a, Tensor) else a for a in arguments)
+        with torch.enable_grad():
+            value = function(*given)
+        gradients: list[Tensor | None] = [None] * len(inputs)
+        if inputs and isinstance(value, Tensor) and value.requires_grad:
+            gradients = list(torch.autograd.grad(value.sum(), inputs, allow_unused=True))
+        changed = any(
+            isinstance(a, Tensor) and not torch.equal(a.detach(), b.detach())
+            for a, b in zip(arguments, given, strict=True)
+        )
+        return value.detach() if isinstance(value, Tensor) else value, gradients, changed
+
+    def _compare(self, yours: object, target: object) -> str | None:
+        """What is different, in a sentence, or None."""
+        if yours is None:
+            return "your function returns nothing: it needs a `return`"
+        try:
+            mine, theirs = torch.as_tensor(yours), torch.as_tensor(target)
+        except (TypeError, ValueError, RuntimeError):
+            return f"it should return {_kind(target)}; yours returns a {type(yours).__name__}"
+        if mine.shape != theirs.shape:
+            return f"it should return shape {tuple(theirs.shape)}; yours has {tuple(mine.shape)}"
+        if mine.is_complex() != theirs.is_complex():
+            return f"it should return {theirs.dtype} numbers; yours are {mine.dtype}"
+        mine, theirs = mine.to(theirs.dtype), theirs
+        if not mine.isfinite().all():
+            return "your result holds NaN or infinite numbers"
+        if torch.allclose(mine, theirs, rtol=self.rtol, atol=self.atol):
+            return None
+        worst = (mine - theirs).abs().max().item()
+        return f"the shape is right, the values are not: they differ by up to {worst:.3g}"
+
+    def _known_mistake(self, answer: Callable) -> str | None:
+        """The hint of the first mistake that gives the same values and gradients as the answer in all cases."""
+        for hint, mistake in self.mistakes.items():
+            try:
+                if all(self._same(self._evaluate(answer, case), self._evaluate(mistake, case)) for case in self.cases):
+                    return hint
+            except Exception:  # noqa: BLE001 - a mistake that does not run here is not the learner's
+                continue
+        return None
+
+    def _same(self, a: tuple, b: tuple) -> bool:
+        pairs = [(a[0], b[0]), *zip(a[1], b[1], strict=True)]
+        return all((x is None and y is None) or (y is not None and self._compare(x, y) is None) for x, y in pairs)
+
+    def _draw(self, yours: object, target: object) -> dict[str, dict[str, Tensor]]:
+        """Pictures or curves of yours, target and difference, where the result is one."""
+        if not isinstance(yours, Tensor) or not isinstance(target, Tensor) or yours.shape != target.shape:
+            return {}
+        if yours.is_complex() or not yours.is_floating_point() or not yours.isfinite().all():
+            return {}
+        if target.ndim in (2, 4) and min(target.shape[-2:]) >= 8:
+            a, b = (x.flatten(0, -4)[0] if x.ndim == 4 else x[None] for x in (yours, target))
+            if a.shape[0] not in (1, 3):
+                a, b = a[:1], b[:1]
+            low, high = float(b.min()), float(b.max())
+            scale = max(high - low, 1e-12)
+            a, b = ((x - low) / scale for x in (a, b))
+            return {"pictures": {"yours": a, "target": b, "difference": show.difference(a, b)}}
+        if target.ndim == 1 and len(target) >= 8:
+            return {"curves": {"target": target, "yours": yours}}
+        return {}
+
+    def _wrong(self, message: str, **drawn: Mapping[str, Tensor]) -> Verdict:
+        return Verdict(self.name, "wrong", message, **drawn)
+
+
+def _kind(value: object) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
