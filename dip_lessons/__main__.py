@@ -240,8 +240,7 @@ def doctor() -> int:
 
 def findings() -> Iterator[Finding]:
     """Look at the Python, the packages, the device, the memory, the disk and the assets, in this order."""
-    supported = sys.version_info >= (3, 10)
-    yield Finding("ok" if supported else "broken", "python", f"{platform.python_version()} at {sys.prefix}")
+    yield Finding("ok", "python", f"{platform.python_version()} at {sys.prefix}")
     yield from package_findings()
     yield from kernel_findings()
     yield from device_findings()
