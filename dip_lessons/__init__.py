@@ -9,7 +9,7 @@ from .networks import Network, load_network, redirected_relu
 from .objectives import Objective, channel, direction, layer, logit, neuron
 from .optimize import Run, RunError, optimize
 from .parameterizations import Fourier, Parameterization, Pixels
-from .show import curves, film, finish, sheet, show, table
+from .show import curves, film, finish, say, sheet, show, table
 from .views import Views, random_views, standard_views
 
 __version__ = "0.1.0"

@@ -126,6 +126,11 @@ def table(rows: Iterable[Sequence[object]], header: Sequence[str], *, caption: s
     _caption(caption)
 
 
+def say(text: str) -> None:
+    """Display a sentence of Markdown: for prose whose numbers were just computed."""
+    display(Markdown(text))
+
+
 def film(frames: Iterable[Tensor], *, fps: float = 12, side: int = 256, caption: str = "") -> None:
     """Display pictures (C, H, W) or (B, C, H, W) one after the other, as a looping animation (GIF)."""
     pages = [sheet(f, side=side).quantize(128, dither=PILImage.Dither.FLOYDSTEINBERG) for f in frames]

@@ -1,5 +1,10 @@
 """Checks of the lessons' exercises: ``dip.check.<exercise>(your_function)`` returns a :class:`Verdict`."""
 
+from .lesson_00 import *  # noqa: F403
+from .lesson_01 import *  # noqa: F403
+from .lesson_02 import *  # noqa: F403
+from .lesson_05 import *  # noqa: F403
+from .lesson_07 import *  # noqa: F403
 from .verdict import Exercise, Verdict
 
 __all__ = ["Exercise", "Verdict"]

@@ -1,0 +1,3 @@
+"""Exercises of lesson 00."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Exercises of lesson 01."""
+
+__all__: list[str] = []
