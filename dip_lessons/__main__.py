@@ -96,7 +96,7 @@ def checkout() -> Path:
         if (folder / START).is_file() and (folder / "pyproject.toml").is_file():
             return folder
     raise CommandError(
-        "an installed package holds no notebooks; clone the course's repository and call this inside it"
+        "an installed package holds no notebooks; clone the course's repository and call it in there"
     )
 
 
@@ -196,7 +196,8 @@ def run(notebooks: Sequence[Path], *, check: bool = False, timeout: int = 600) -
             client.execute(env=environment)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             failed += 1
-            print(f" failed\n{error}", file=sys.stderr)
+            print(" failed", flush=True)
+            print(re.sub(r"\x1b\[[\d;]*m", "", str(error)), file=sys.stderr)  # IPython colours tracebacks
             continue
         notebook.metadata.pop("widgets", None)
         notebook.metadata["kernelspec"] = {
