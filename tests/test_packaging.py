@@ -1,0 +1,260 @@
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+
+@pytest.fixture(scope="module")
+def project(root: Path) -> dict:
+    return tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+
+
+# --- requirements -----------------------------------------------------------------------------------------
+
+
+def listed(path: Path) -> list[str]:
+    lines = (line.split("#")[0].strip() for line in path.read_text("utf-8").splitlines())
+    return [line for line in lines if line]
+
+
+def test_requirements_and_extras_are_the_same(root: Path, project: dict) -> None:
+    extras = project["project"]["optional-dependencies"]
+    assert listed(root / "requirements.txt") == project["project"]["dependencies"] + extras["lab"]
+    assert listed(root / "requirements-test.txt") == extras["test"]
+
+
+def test_a_host_keeps_its_own_versions(project: dict) -> None:
+    """Colab's, as of this release: pip must find nothing to change."""
+    from packaging.requirements import Requirement
+
+    host = {
+        "torch": "2.11.0",
+        "torchvision": "0.26.0",
+        "numpy": "2.1.0",
+        "pillow": "11.3.0",
+        "matplotlib": "3.10.0",
+        "ipywidgets": "7.7.1",
+    }
+    asked = {Requirement(text).name: Requirement(text) for text in project["project"]["dependencies"]}
+    assert set(asked) == set(host)
+    for name, version in host.items():
+        assert asked[name].specifier.contains(version), name
+
+
+# --- the wheel --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel as pip builds it for somebody who installs from the repository."""
+    pytest.importorskip("hatchling")
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=root, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(root: Path, wheel: Path) -> None:
+    if shutil.which("git") is None or not (root / ".git").exists():
+        pytest.skip("needs git's list of files")
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "dip_lessons", "data"]
+    listing = subprocess.run(
+        command, cwd=root, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    expected = {name for name in listing if (root / name).is_file()}
+    expected = {re.sub("^data/", "dip_lessons/data/", name) for name in expected if name != "data/build.py"}
+    expected = {name for name in expected if not Path(name).name.startswith(".git")}
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+        assert held == expected
+        assert any(name.startswith("dip_lessons/data/weights/") for name in held)
+        for name in held:
+            if name.startswith("dip_lessons/data/"):
+                source = root / name.removeprefix("dip_lessons/")
+                assert archive.getinfo(name).file_size == source.stat().st_size, name
+    assert wheel.stat().st_size < 50e6
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a process that has the wheel installed, and not the checkout."""
+    folder = tmp_path_factory.mktemp("site-packages")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(folder),
+    ]
+    subprocess.run([*command, str(wheel)], check=True, capture_output=True)
+    return os.environ | {"PYTHONPATH": str(folder)}
+
+
+def test_an_installed_wheel_finds_its_data(installed: dict[str, str], tmp_path: Path) -> None:
+    program = """
+import dip_lessons, importlib.metadata
+from dip_lessons import assets
+print(dip_lessons.__file__)
+rows = [row for row in assets.status() if assets.ASSETS[row.name].wheel is None]  # all but those to fetch
+print(len(rows), sum(row.intact is True for row in rows))
+print(assets.path("weights/squeezenet1_1.fp16.npz"))
+print(importlib.metadata.version("dip-lessons"))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=installed, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    module, files, weights, version = result.stdout.splitlines()
+    site = installed["PYTHONPATH"]
+    assert Path(module).parent == Path(site, "dip_lessons")
+    shipped, intact = map(int, files.split())
+    assert shipped == intact > 20
+    assert weights == str(Path(site, "dip_lessons/data/weights/squeezenet1_1.fp16.npz"))
+    assert version == "0.1.0"
+
+
+def test_the_wheel_installs_the_command(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
+        assert "dip-lessons = dip_lessons.__main__:main" in archive.read(name).decode()
+
+
+# --- the package as one imports it ------------------------------------------------------------------------
+
+
+def test_the_import_adds_little_to_torch_and_torchvision(root: Path, tmp_path: Path) -> None:
+    """Under 0.5 s of CPU time, which a busy machine stretches less than the clock's."""
+    program = """
+import torch, torchvision, time
+start = time.process_time()
+import dip_lessons
+print(time.process_time() - start)
+"""
+    seconds = []
+    for _ in range(3):  # the first may compile byte code
+        command = [sys.executable, "-c", program]
+        result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+        seconds.append(float(result.stdout))
+        if seconds[-1] < 0.5:
+            break
+    assert min(seconds) < 0.5, seconds
+
+
+def test_the_code_in_the_readme_runs(root: Path, tmp_path: Path) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text("utf-8"), flags=re.DOTALL)
+    short = program.replace("steps=160", "steps=2").replace("Fourier(224", "Fourier(96")
+    assert short != program
+    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONWARNINGS": "error"}
+    result = subprocess.run(
+        [sys.executable, "-c", short], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert [line.split()[0] for line in result.stdout.splitlines()[:2]] == ["1", "2"]
+    assert (tmp_path / "picture.pt").is_file()
+
+
+def test_the_readme_lists_every_lesson_once_with_its_badge(root: Path) -> None:
+    text = (root / "README.md").read_text("utf-8")
+    linked = re.findall(r"^\| \[[^]]+\]\(notebooks/(\w+\.ipynb)\)", text, flags=re.MULTILINE)
+    badges = re.findall(
+        r"colab\.research\.google\.com/github/[^/]+/[^/]+/blob/main/notebooks/(\w+\.ipynb)", text
+    )
+    assert linked == badges == sorted(path.name for path in (root / "notebooks").glob("*.ipynb"))
+
+
+# --- make -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare(tmp_path: Path, root: Path) -> Path:
+    """A checkout with nothing installed, as far as make can tell."""
+    if shutil.which("make") is None or os.name != "posix":
+        pytest.skip("needs make")
+    for name in ("Makefile", "pyproject.toml", "requirements.txt", "requirements-test.txt"):
+        shutil.copy(root / name, tmp_path)
+    return tmp_path
+
+
+def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(["make", *words], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def other_python(folder: Path, prelude: str) -> str:
+    """A Python that differs from this one by what ``prelude`` does before each ``-c`` program."""
+    path = folder / "other-python"
+    program = f"import sys; {prelude}; exec(sys.argv[1])"
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c \'{program}\' "$2"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize("version", [(3, 9), (3, 14)])
+def test_make_refuses_a_python_that_will_not_do(bare: Path, version: tuple[int, int]) -> None:
+    python = other_python(bare, f"sys.version_info = {(*version, 0)}")
+    result = make(bare, "env", f"PYTHON={python}")
+    assert result.returncode != 0
+    assert f"{python} is Python {version[0]}.{version[1]}; the course runs on 3.10 to 3.13." in result.stderr
+    assert "make lab PYTHON=python3.12" in result.stderr
+    assert not (bare / ".venv").exists()
+
+
+def test_make_says_what_a_python_without_ensurepip_needs(bare: Path) -> None:
+    python = other_python(bare, 'sys.version_info = (3, 11, 0); sys.modules["ensurepip"] = None')
+    result = make(bare, "env", f"PYTHON={python}")
+    assert result.returncode != 0
+    assert "apt-get install python3-venv" in result.stdout
+    assert not (bare / ".venv").exists()
+
+
+def test_a_second_make_installs_nothing(bare: Path) -> None:
+    (bare / ".venv").mkdir()
+    assert "pip install" in make(bare, "-n", "test").stdout
+    for stamp in (".python", ".lab", ".test"):
+        (bare / ".venv" / stamp).touch()
+    assert "pip install" not in make(bare, "-n", "lab").stdout
+    assert "pip install" not in make(bare, "-n", "test-units").stdout
+    newer = (bare / ".venv" / ".test").stat().st_mtime + 10
+    os.utime(bare / "requirements.txt", (newer, newer))
+    assert "pip install -r requirements.txt" in make(bare, "-n", "lab").stdout
+
+
+@pytest.mark.parametrize(("units", "notebooks"), [(0, 0), (1, 0), (0, 1)])
+def test_make_test_runs_both_halves_and_fails_if_one_does(bare: Path, units: int, notebooks: int) -> None:
+    (bare / ".venv" / "bin").mkdir(parents=True)
+    python = bare / ".venv" / "bin" / "python"
+    python.write_text(
+        f'#!/bin/sh\necho "$@"\ncase "$*" in *nbval*) exit {notebooks};; *) exit {units};; esac\n'
+    )
+    python.chmod(0o755)
+    for stamp in (".python", ".lab", ".test"):
+        (bare / ".venv" / stamp).touch()
+    result = make(bare, "test")
+    assert (result.returncode != 0) == bool(units or notebooks)
+    ran = [line for line in result.stdout.splitlines() if line.startswith("-m pytest")]
+    assert [line.split()[-1] for line in ran] == ["tests", "notebooks"]
+
+
+# --- ruff and mypy ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [("ruff", "check"), ("ruff", "format", "--check"), ("mypy",)], ids=" ".join)
+def test_the_code_is_clean(root: Path, words: tuple[str, ...]) -> None:
+    pytest.importorskip(words[0])
+    result = subprocess.run([sys.executable, "-m", *words], cwd=root, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
