@@ -20,7 +20,8 @@ class Objective:
 
         dip.Objective(lambda a: a["features.9"][:, :8].mean(dim=(1, 2, 3)), layers=["features.9"])
 
-    ``+``, ``-``, ``*`` and ``/`` with numbers and other objectives make new objectives and change none.
+    ``+``, ``-`` and ``*`` with numbers and other objectives, and ``/`` with numbers, make new objectives and change
+    none.
 
     Args:
         function: takes {layer: activation} with activations (B, C, h, w) or (B, C); returns (B,).
@@ -32,15 +33,24 @@ class Objective:
     def __init__(
         self,
         function: Callable[[Activations], Tensor],
-        layers: Sequence[str],
+        layers: Sequence[str] | str,
         *,
         code: str | None = None,
         recipe: tuple | None = None,
     ) -> None:
+        if not callable(function):
+            raise TypeError(
+                f"an objective is made of a function of activations; got {type(function).__name__}"
+            )
+        layers = (layers,) if isinstance(layers, str) else layers
         self.function, self.layers = function, tuple(dict.fromkeys(layers))
         self.code, self.recipe = code or getattr(function, "__name__", "objective"), recipe
 
     def __call__(self, activations: Activations) -> Tensor:
+        if not activations:
+            raise ValueError(
+                f"{self.code} names no layer: Objective(function, layers=[…]) says which it needs"
+            )
         value = self.function(activations)
         batch = len(next(iter(activations.values())))
         if not isinstance(value, Tensor) or value.shape != (batch,):
@@ -128,9 +138,13 @@ def direction(layer: str, vector: Tensor | Sequence[float], power: float = 0.0) 
         vector: v, of length C.
         power: how much the angle counts; 0 is the plain dot product, 1 or 2 keep pictures from being merely intense.
 
+    Raises ValueError for a vector that is 0 or not finite.
+
     **Source:** Lucid's ``direction_cossim`` and ``dot_compare``; the bound .1 is Lucid's.
     """
-    v = torch.as_tensor(vector, dtype=torch.float32).detach().flatten()
+    v = torch.as_tensor(vector, dtype=torch.float32).detach().flatten().clone()
+    if not v.isfinite().all() or not v.any():
+        raise ValueError("a direction is a vector of finite numbers that are not all 0")
 
     def along(activations: Activations) -> Tensor:
         a = activations[layer].flatten(2) if activations[layer].ndim > 2 else activations[layer][..., None]
@@ -179,7 +193,7 @@ def from_recipe(recipe: Sequence) -> Objective:
     name, *arguments = recipe
     if name == "number":
         return Objective(lambda a: arguments[0], (), code=f"{arguments[0]:g}", recipe=tuple(recipe))
-    if name in "+-*":
+    if name in ("+", "-", "*"):
         left, right = map(from_recipe, arguments)
         function = {"+": torch.add, "-": torch.sub, "*": torch.mul}[name]
         return left._with(right, name, function)

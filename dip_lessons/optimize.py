@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
+import operator
 import os
 import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from numbers import Integral, Real
 from pathlib import Path
 
 import torch
@@ -109,14 +112,16 @@ class Run:
         optimizer: str,
         redirect_relu: int,
     ) -> None:
-        _check(parameterization, objective, network, steps, lr, optimizer)
+        _check(parameterization, objective, network, views, steps, lr, optimizer)
         self.parameterization, self.network = parameterization, network
         self.steps, self.seed, self.optimizer_name, self.redirect_relu = steps, seed, optimizer, redirect_relu
         self.parameters = [p for p in parameterization.parameters() if p.requires_grad]
-        self.optimizer = OPTIMIZERS[optimizer](self.parameters, lr=lr)
+        self.optimizer = OPTIMIZERS[optimizer](self.parameters, lr=float(lr))
         self.generator = torch.Generator().manual_seed(seed)
         self.step = 0
-        self.log: dict[int, dict[str, object]] = {0: {"lr": lr, "objective": objective, "views": views}}
+        self.log: dict[int, dict[str, object]] = {
+            0: {"lr": float(lr), "objective": objective, "views": views}
+        }
         for name in parameterization.adjustable:
             self.log[0][name] = getattr(parameterization, name)
         self._history: list[float] = []
@@ -152,6 +157,7 @@ class Run:
                 raise
             self.step += 1
             self._history[self.step - 1 :] = [float(values.mean()), *self._history[self.step :]]
+            self._apply_settings()
             if self.step % self._every == 0:
                 self._checkpoint()
             return Step(self.step, values, self)
@@ -163,6 +169,8 @@ class Run:
             values = self._value(settings["objective"], settings["views"])
             if not values.isfinite().all():
                 raise FloatingPointError(f"the objective's value is {values.tolist()}")
+            if not values.requires_grad:
+                raise RuntimeError("the objective does not depend on the picture's parameters")
             gradients = torch.autograd.grad(-values.sum(), self.parameters, allow_unused=True)
         if all(g is None for g in gradients):
             raise RuntimeError("the objective does not depend on the picture's parameters")
@@ -170,16 +178,27 @@ class Run:
             raise FloatingPointError("the objective's gradient holds NaN or infinite numbers")
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        try:
+            self.optimizer.step()
+            if not all(p.isfinite().all() for p in self.parameters):
+                raise FloatingPointError("the step made parameters NaN or infinite")
+        except BaseException:
+            self._return_to(self.step)  # some of the parameters may have been changed already
+            raise
+        finally:
+            self.optimizer.zero_grad()
         return values.detach()
 
     def _value(self, objective: Objective, views: Callable | None) -> Tensor:
         """The objective (B,): the mean over the views of each picture."""
         image = self.parameterization()
         seen = image if views is None else views(image, self.generator)
+        count, rest = divmod(len(seen), len(image))
+        if count == 0 or rest:
+            raise ValueError(
+                f"of {len(image)} pictures there must be equally many views; got {len(seen)} in all"
+            )
         activations = self.network(seen, objective.layers)
-        count = len(seen) // len(image)
         if count == 1:
             return objective(activations)
         by_view = (
@@ -204,7 +223,7 @@ class Run:
     def image(self) -> Tensor:
         """The picture as it is now, (B, C, H, W) in [0, 1], detached."""
         with STEP_LOCK, torch.no_grad():
-            return self.parameterization()
+            return self.parameterization().clone()  # it might be the parameters themselves
 
     @property
     def settings(self) -> dict[str, object]:
@@ -220,7 +239,8 @@ class Run:
 
         Names: ``lr``, ``objective``, ``views``; a field of the views (``jitter``, ``scale``, ``rotate``, ``blur``,
         ``strength`` …); what the parameterization can adjust (``decay``). After a rewind, a change drops the steps
-        that lay ahead. Raises ValueError for a name that cannot be set and values that make no sense.
+        that lay ahead. Raises ValueError for a name that cannot be set, ValueError, TypeError or KeyError for values
+        that make no sense; nothing is changed then.
         """
         with STEP_LOCK:
             settings = self.settings
@@ -234,10 +254,28 @@ class Run:
                     raise ValueError(
                         f"there is no setting {name!r} here; there are {', '.join(sorted({*settings, *view_fields}))}"
                     )
-            if not settings["lr"] > 0:
-                raise ValueError(f"lr must be above 0; got {settings['lr']}")
+            _check(
+                self.parameterization,
+                settings["objective"],
+                self.network,
+                settings["views"],
+                self.steps,
+                settings["lr"],
+                self.optimizer_name,
+            )
+            settings["lr"] = float(settings["lr"])
             now = self.settings
-            changed = {name: value for name, value in settings.items() if value is not now[name]}
+            changed = {
+                name: value
+                for name, value in settings.items()
+                if value is not now[name] and value != now[name]
+            }
+            try:  # the parameterization may refuse a value; then it must not be in the log
+                for name in changed.keys() & set(self.parameterization.adjustable):
+                    setattr(self.parameterization, name, changed[name])
+            except BaseException:
+                self._apply_settings()
+                raise
             if changed:
                 self._forget_future()
                 self.log.setdefault(self.step, {}).update(changed)
@@ -246,12 +284,11 @@ class Run:
 
     def rewind(self, step: int = 0) -> Run:
         """Go to any step from 0 to ``recorded``, back or forth: from the nearest checkpoint, then by repetition."""
-        if not 0 <= step <= self.recorded:
-            raise ValueError(f"this run has steps 0 to {self.recorded}; got {step}")
+        step = operator.index(step)
         with STEP_LOCK:
-            self._restore(self._checkpoints[max(s for s in self._checkpoints if s <= step)])
-            self.advance(step - self.step)
-            self._apply_settings()
+            if not 0 <= step <= self.recorded:
+                raise ValueError(f"this run has steps 0 to {self.recorded}; got {step}")
+            self._return_to(step)
         return self
 
     # Keeping
@@ -259,12 +296,13 @@ class Run:
     def save(self, path: str | os.PathLike) -> Path:
         """Write the whole run to a file: written beside it first, then renamed, so that an old file survives."""
         path = Path(path)
+        kind = type(self.parameterization)
         with STEP_LOCK:
             content = {
                 "format": "dip_lessons run 1",
                 "parameterization": {
-                    "kind": type(self.parameterization).__name__,
-                    "settings": self.parameterization.settings(),
+                    "kind": kind.__qualname__,
+                    "settings": self.parameterization.settings() if _is_ours(kind) else None,
                 },
                 "network": getattr(self.network, "loaded_as", None),
                 "steps": self.steps,
@@ -279,7 +317,7 @@ class Run:
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             try:
                 with os.fdopen(handle, "wb") as file:
-                    torch.save(content, file)
+                    torch.save(_plain(content), file)
                 os.replace(name, path)
             except BaseException:
                 os.unlink(name)
@@ -298,14 +336,14 @@ class Run:
     ) -> Run:
         """Read a run that was saved. Nothing in the file is executed.
 
-        Parts that are not this package's own (a network or an objective of yours) cannot be stored: hand them in.
-        Raises ValueError that names what is missing, or says that the file is no run.
+        Parts that are not this package's own (a parameterization, network, objective or views of yours) cannot be
+        stored: hand them in. Raises ValueError that names what is missing, or says that the file is no run.
         """
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             if content["format"] != "dip_lessons run 1":
                 raise KeyError
-        except FileNotFoundError:
+        except OSError:
             raise
         except Exception as error:
             raise ValueError(f"{path} is not a complete file of Run.save ({type(error).__name__})") from error
@@ -314,12 +352,12 @@ class Run:
                 raise ValueError("this run used a network of its own: Run.load(path, network=…)")
             network = load_network(device=device, **content["network"])
         if parameterization is None:
-            kind = getattr(parameterizations, content["parameterization"]["kind"], None)
-            if kind is None:
+            name, settings = content["parameterization"]["kind"], content["parameterization"]["settings"]
+            if settings is None or name not in parameterizations.__all__:
                 raise ValueError(
-                    f"this run used {content['parameterization']['kind']}: Run.load(path, parameterization=…)"
+                    f"this run used {name}, not the package's: Run.load(path, parameterization=…)"
                 )
-            parameterization = kind(**content["parameterization"]["settings"])
+            parameterization = getattr(parameterizations, name)(**settings)
         parameterization.to(getattr(network, "device", device))
         log = {step: _from_data(changes, objective, views) for step, changes in content["log"].items()}
         run = Run(
@@ -361,6 +399,10 @@ class Run:
         self.step = state["step"]
         self._apply_settings()
 
+    def _return_to(self, step: int) -> None:
+        self._restore(self._checkpoints[max(s for s in self._checkpoints if s <= step)])
+        self.advance(step - self.step)
+
     def _forget_future(self) -> None:
         del self._history[self.step :]
         self._checkpoints = {s: c for s, c in self._checkpoints.items() if s <= self.step}
@@ -384,15 +426,22 @@ class Run:
 
 
 def _check(
-    parameterization: object, objective: object, network: object, steps: int, lr: float, optimizer: str
+    parameterization: object,
+    objective: object,
+    network: object,
+    views: object,
+    steps: int,
+    lr: float,
+    optimizer: str,
 ) -> None:
     if not isinstance(parameterization, Parameterization):
         raise TypeError(
-            f"the first argument is a parameterization, such as dip.Fourier(224); got {type(parameterization).__name__}"
+            "the first argument must be a parameterization, such as dip.Fourier(224); got "
+            f"{type(parameterization).__name__}"
         )
     if not isinstance(objective, Objective):
         raise TypeError(
-            f"the second argument is an objective, such as dip.channel('features.9', 10); got "
+            f"the objective must be an Objective, such as dip.channel('features.9', 10); got "
             f"{type(objective).__name__}. A function of yours becomes one by dip.Objective(function, layers=[…])"
         )
     if isinstance(network, nn.Module) and not isinstance(network, Network):
@@ -404,10 +453,12 @@ def _check(
         network.require(objective.layers)
     if not callable(network):
         raise TypeError("the third argument is a network, such as dip.load_network('squeezenet1_1')")
+    if not (views is None or callable(views)):
+        raise TypeError(f"views must be made by dip.random_views(…), or None; got {type(views).__name__}")
     if not (isinstance(steps, int) and steps >= 0):
         raise ValueError(f"steps must be a whole number, 0 or more; got {steps!r}")
-    if not lr > 0:
-        raise ValueError(f"lr must be above 0; got {lr!r}")
+    if not (isinstance(lr, Real) and 0 < lr < math.inf):
+        raise ValueError(f"lr must be a number above 0; got {lr!r}")
     if optimizer not in OPTIMIZERS:
         raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}; got {optimizer!r}")
     parameters = [p for p in parameterization.parameters() if p.requires_grad]
@@ -424,12 +475,16 @@ def _explain(error: BaseException, run: Run) -> str | None:
     """The message of a failed step: where, what, what to do. None for errors that explain themselves or interrupt."""
     where = f"step {run.step + 1} of the run failed; the picture of step {run.step} is kept in run.image"
     memory = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
-    if isinstance(error, (memory, MemoryError)) or "can't allocate memory" in str(error):
+    full = isinstance(error, (memory, MemoryError)) or any(
+        words in str(error) for words in ("can't allocate memory", "out of memory")
+    )
+    if full:
         return (
             f"{where}. Out of memory: take a smaller picture or crop, a smaller batch, or fewer views (count)"
         )
     if isinstance(error, FloatingPointError):
-        return f"{where}. {str(error).capitalize()}: rewind and lower lr, or look for a division by 0 or a root of 0"
+        what = str(error)
+        return f"{where}. {what[:1].upper()}{what[1:]}: rewind and lower lr, or look for a division by 0 or a root of 0"
     if isinstance(error, Exception):
         return f"{where}. {type(error).__name__}: {error}"
     return None
@@ -438,10 +493,10 @@ def _explain(error: BaseException, run: Run) -> str | None:
 @contextlib.contextmanager
 def _finishing_first() -> Iterator[None]:
     """Hold a keyboard interrupt back until the block is done, so that no step is left half taken."""
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
         yield
         return
-    asked = []
+    asked: list[bool] = []
     try:
         old = signal.signal(signal.SIGINT, lambda *_: asked.append(True))
     except ValueError:  # not the interpreter that receives signals
@@ -452,7 +507,22 @@ def _finishing_first() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, old)
     if asked:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)  # to whatever handles it outside
+
+
+def _is_ours(kind: type) -> bool:
+    return getattr(parameterizations, kind.__qualname__, None) is kind
+
+
+def _plain(value: object) -> object:
+    """The same with Python's own numbers in place of numpy's, which a file that executes nothing cannot hold."""
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_plain, value))
+    if isinstance(value, Integral):
+        return value if isinstance(value, bool) else int(value)
+    return float(value) if isinstance(value, Real) else value
 
 
 def _as_data(changes: Mapping[str, object]) -> dict[str, object]:

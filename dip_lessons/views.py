@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +35,9 @@ class Views:
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """Draw ``count`` views of each of the B pictures (B, C, H, W), view by view: picture b, view i is i·B + b."""
-        batch, channels, height, width = image.shape
+        if image.ndim != 4:
+            raise ValueError(f"views are taken of pictures (B, C, H, W); got {tuple(image.shape)}")
+        batch, _, height, width = image.shape
         size = self.crop or (height, width)
         if size[0] > height or size[1] > width:
             raise ValueError(
@@ -67,7 +72,7 @@ class Views:
 
     def change(self, **fields: object) -> Views:
         """The same views with some fields changed, checked like those of :func:`random_views`."""
-        return _checked(replace(self, **fields))
+        return _checked(replace(self, **_ranges(fields)))
 
 
 def random_views(
@@ -93,11 +98,8 @@ def random_views(
 
     **Source:** the ingredients are those of Lucid's ``optvis/transform.py``; there they are a chain of resamplings.
     """
-    span = (
-        (1.0 - scale, 1.0 + scale) if isinstance(scale, (int, float)) else (float(scale[0]), float(scale[1]))
-    )
-    size = (crop, crop) if isinstance(crop, int) else crop
-    return _checked(Views(jitter, span, rotate, size, blur, count))
+    fields = {"jitter": jitter, "scale": scale, "rotate": rotate, "crop": crop, "blur": blur, "count": count}
+    return _checked(Views(**_ranges(fields)))
 
 
 def standard_views() -> Views:
@@ -105,18 +107,32 @@ def standard_views() -> Views:
     return random_views(jitter=12, scale=0.1, rotate=10, blur=1.2)
 
 
+def _ranges(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of :class:`Views`, with a single number for ``scale`` or ``crop`` written out as a pair."""
+    fields = dict(fields)
+    if "scale" in fields:
+        scale = fields["scale"]
+        span = (1 - scale, 1 + scale) if isinstance(scale, Real) else scale
+        low, high = span if len(span) == 2 else (0, 0)  # which is refused below
+        fields["scale"] = (float(low), float(high))
+    if isinstance(crop := fields.get("crop"), int):
+        fields["crop"] = (crop, crop)
+    return fields
+
+
 def _checked(views: Views) -> Views:
     low, high = views.scale
     problems = {
-        "jitter must be a whole number of pixels, 0 or more": views.jitter != int(views.jitter)
-        or views.jitter < 0,
+        "jitter must be a whole number of pixels, 0 or more": not 0 <= views.jitter < math.inf
+        or views.jitter != int(views.jitter),
         "scale must lie above 0: a number below 1 or (low, high)": not 0 < low <= high < math.inf,
         "rotate must be degrees between 0 and 180": not 0 <= views.rotate <= 180,
-        "crop must be a positive number of pixels": views.crop is not None and min(views.crop) < 1,
+        "crop must be a positive number of pixels, or two": views.crop is not None
+        and not (len(views.crop) == 2 and all(isinstance(n, int) and n > 0 for n in views.crop)),
         "blur must be a standard deviation in pixels, 0 or more": not 0 <= views.blur < math.inf,
-        "count must be 1 or more": views.count != int(views.count) or views.count < 1,
+        "count must be a whole number, 1 or more": not isinstance(views.count, int) or views.count < 1,
         "strength must be 0 or more, and small enough for the scale to stay above 0": not (
-            0 <= views.strength and 1 + views.strength * (low - 1) > 0
+            0 <= views.strength < math.inf and 1 + views.strength * (low - 1) > 0
         ),
     }
     for message, wrong in problems.items():

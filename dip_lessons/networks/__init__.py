@@ -26,7 +26,8 @@ def load_network(
             the name of one of torchvision's weights (``"DEFAULT"``, ``"IMAGENET1K_V1"``) downloads those; None
             gives random ones.
 
-    Raises KeyError for an unknown name, OSError for weights that cannot be had.
+    Raises KeyError for an unknown name of a network or of weights, OSError for weights that cannot be downloaded,
+    :class:`dip_lessons.assets.AssetError` for embedded ones that are missing or corrupt.
     """
     with torch.random.fork_rng(
         devices=[]

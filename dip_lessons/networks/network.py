@@ -6,9 +6,10 @@ import copy
 import difflib
 import functools
 import math
+import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LOGITS = "logits"  # the name under which a network's own output is asked for
+# The layers of torchvision's networks that carry (N, H, W, C), by the network's class.
+CHANNELS_LAST = {
+    "SwinTransformer": r"(?!features\.0\.0$|permute$|avgpool$).*",
+    "ConvNeXt": r".*\.block\.[1-5]",
+}
 
 
 class UnknownName(KeyError):
@@ -41,7 +47,7 @@ class Layer:
     name: str
     kind: str
     shape: tuple[int, ...]
-    network: Network
+    network: Network = field(repr=False)
 
     @functools.cached_property
     def receptive_field(self) -> int:
@@ -122,6 +128,11 @@ class Network(nn.Module):
         has_logits: bool = True,
     ) -> None:
         super().__init__()
+        if len(mean) != 3 or len(std) != 3:
+            raise ValueError(
+                f"mean and std must be three numbers each, for red, green and blue; got {mean} and {std}. A network "
+                "of grey pictures needs a module before it that averages the channels"
+            )
         self.module = copy.deepcopy(module).eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.name, self.classes = name or type(module).__name__, list(classes)
         self.bgr, self.input_size, self.has_logits = bgr, input_size, has_logits
@@ -138,26 +149,38 @@ class Network(nn.Module):
         """Where the network's weights are."""
         return self.mean.device
 
-    def forward(self, image: Tensor, layers: Iterable[str] = (LOGITS,)) -> dict[str, Tensor]:
+    def __getstate__(self) -> dict:
+        return {
+            name: value for name, value in self.__dict__.items() if name != "_lock"
+        }  # no lock can be copied
+
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__(state)
+        self._lock = threading.RLock()
+
+    def forward(self, image: Tensor, layers: Iterable[str] | str = (LOGITS,)) -> dict[str, Tensor]:
         """Activations by layer name: (N, C, h, w), or (N, C) for layers without place; ``"logits"`` is the output.
 
         The network runs only as far as the deepest layer asked for. Transformers' tokens are laid out as a map,
-        without the class token. Raises UnknownName, a KeyError, for a layer that does not exist, ValueError or TypeError
-        for what is no picture or no tensor.
+        without the class token. Of a layer that runs several times, the first activation is taken.
+        Raises UnknownName, a KeyError, for a layer that does not exist, ValueError or TypeError for what is no
+        picture or no tensor.
         """
-        layers = list(dict.fromkeys(layers))
+        layers = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers))
         self._check_picture(image)
         parts = self.require(layers)
         kept: dict[str, Tensor] = {}
         waiting = set(layers)
 
         def keep(name: str, output: object) -> None:
+            if name in kept:
+                return
             waiting.discard(name)
             if waiting:
                 output = (
                     output.clone() if isinstance(output, Tensor) else output
                 )  # safe from in-place followers
-            kept[name] = self._as_map(name, output, image)
+            kept[name] = self._as_map(name, output)
             if not waiting:
                 raise _Deepest
 
@@ -169,7 +192,7 @@ class Network(nn.Module):
             try:
                 output = self.module(self._normalise(image))
                 if LOGITS in waiting:
-                    kept[LOGITS] = self._as_map(LOGITS, output, image)
+                    kept[LOGITS] = self._as_map(LOGITS, output)
                     waiting.discard(LOGITS)
             except _Deepest:
                 pass
@@ -186,12 +209,13 @@ class Network(nn.Module):
     def layers(self) -> Layers:
         """What can be asked for, in the order in which it runs, with kind, shape and receptive field."""
         names = {part: name for name, part in self.module.named_modules() if name}
-        found: list[Layer] = []
+        found: dict[str, Layer] = {}
 
         def note(part: nn.Module, _inputs: object, output: object) -> None:
-            if isinstance(output, Tensor) and output.ndim in (2, 3, 4):
-                shape = tuple(self._as_map(names[part], output, picture).shape[1:])
-                found.append(Layer(names[part], type(part).__name__, shape, self))
+            name = names[part]
+            if isinstance(output, Tensor) and output.ndim in (2, 3, 4) and name not in found:
+                shape = tuple(self._as_map(name, output).shape[1:])
+                found[name] = Layer(name, type(part).__name__, shape, self)
 
         side = self.input_size or 224
         picture = torch.full((1, 3, side, side), 0.5, device=self.device)
@@ -202,10 +226,9 @@ class Network(nn.Module):
             finally:
                 for hook in hooks:
                     hook.remove()
-        unique = list({layer.name: layer for layer in found}.values())
         if self.has_logits and isinstance(output, Tensor):
-            unique.append(Layer(LOGITS, "output", tuple(output.shape[1:]), self))
-        return Layers(unique)
+            found[LOGITS] = Layer(LOGITS, "output", tuple(output.shape[1:]), self)
+        return Layers(list(found.values()))
 
     def extra_repr(self) -> str:
         return f"{self.name}, input normalised and weights frozen inside"
@@ -232,6 +255,10 @@ class Network(nn.Module):
             raise TypeError(
                 f"{self.name} takes floating-point pictures in [0, 1]; got {image.dtype}: divide by 255"
             )
+        if image.dtype != self.mean.dtype:
+            raise TypeError(
+                f"{self.name} takes pictures of {self.mean.dtype}; got {image.dtype}: convert one of them with .to(...)"
+            )
         if image.device != self.device:
             raise ValueError(
                 f"the picture is on {image.device}, {self.name} on {self.device}; move one of them with .to(...)"
@@ -244,7 +271,7 @@ class Network(nn.Module):
         x = x.flip(1) if self.bgr else x
         return x.contiguous(memory_format=torch.channels_last)
 
-    def _as_map(self, name: str, output: object, image: Tensor) -> Tensor:
+    def _as_map(self, name: str, output: object) -> Tensor:
         if not isinstance(output, Tensor):
             raise TypeError(
                 f"{name} of {self.name} returns a {type(output).__name__}, not a tensor; ask for a layer inside it, "
@@ -253,44 +280,54 @@ class Network(nn.Module):
         if output.ndim == 3:  # (N, T, C), with or without a class token first
             side = math.isqrt(output.shape[1])
             tokens = output[:, output.shape[1] - side * side :]
-            if len(tokens[0]) == side * side and output.shape[1] - side * side <= 1:
+            if output.shape[1] - side * side <= 1:
                 return tokens.transpose(1, 2).unflatten(2, (side, side))
-        if output.ndim == 4 and "Swin" in type(self.module).__name__ and not name.endswith("permute"):
-            return output.permute(0, 3, 1, 2)  # Swin transformers carry (N, H, W, C)
+        channels_last = CHANNELS_LAST.get(type(self.module).__name__)
+        if output.ndim == 4 and channels_last and re.fullmatch(channels_last, name):
+            return output.permute(0, 3, 1, 2)
         return output
 
     def _receptive_field(self, name: str) -> int:
         ones = copy.deepcopy(self.module).double()
         for parameter in ones.parameters():
-            parameter.fill_(1 / parameter[0].numel())
+            parameter.fill_(1 / parameter[:1].numel() if parameter.ndim else 1)
         ones = Network(ones, input_size=self.input_size)
         image = torch.zeros(1, 3, *(self.input_size or 224,) * 2, dtype=torch.float64, requires_grad=True)
         with torch.enable_grad(), _Linear():
             a = ones.cpu().double()(image, [name])[name]
             unit = a[0, :, a.shape[2] // 2, a.shape[3] // 2].sum() if a.ndim == 4 else a.sum()
+            if not unit.requires_grad:  # a table, say of positions
+                return 0
             (grad,) = torch.autograd.grad(unit, image)
         rows = (grad[0].abs().sum(dim=(0, 2)) > 0).nonzero()
         return int(rows.max() - rows.min() + 1)
 
 
 class _Linear(TorchFunctionMode):
-    """Inside, nonlinearities are identities and max-pooling is average-pooling: gradients reach all they could."""
+    """Inside, nonlinearities are identities and max-pooling is average-pooling: gradients reach all they could.
+
+    So is layer norm, which acts within one place but whose outputs have a constant sum. Gates stay sigmoids: as
+    identities they would multiply without bound.
+    """
 
     identities = {
         F.relu,
         torch.relu,
         F.relu6,
+        F.hardtanh,
+        F.leaky_relu,
+        F.elu,
         F.silu,
         F.gelu,
         F.hardswish,
-        F.sigmoid,
-        torch.sigmoid,
-        F.hardsigmoid,
+        F.layer_norm,
     }
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+    def __torch_function__(self, func, types, args=(), kwargs=None):
         if func in self.identities:
             return args[0]
+        if func is F.hardsigmoid:
+            return torch.sigmoid(args[0])
         if func is F.max_pool2d:
             options = {name: kwargs[name] for name in ("stride", "padding", "ceil_mode") if name in kwargs}
             return F.avg_pool2d(*args, **options)

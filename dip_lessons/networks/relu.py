@@ -21,23 +21,23 @@ class RedirectedReLU(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:  # noqa: ANN001
+    def forward(ctx, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return x.clamp(min=0)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:  # noqa: ANN001
+    def backward(ctx, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        plain = grad * (x > 0)
+        plain = torch.where(x > 0, grad, 0)
         redirected = torch.where((x < 0) & (grad > 0), 0, grad)
-        alive = (plain != 0).flatten(1).any(dim=1).view(-1, *[1] * (x.ndim - 1))
+        alive = (plain != 0).reshape(len(x), -1).any(dim=1).view(-1, *[1] * (x.ndim - 1))
         return torch.where(alive, plain, redirected)
 
 
 class _Redirect(TorchFunctionMode):
     relus = {F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+    def __torch_function__(self, func, types, args=(), kwargs=None):
         if func in self.relus and args:
             return RedirectedReLU.apply(args[0])
         return func(*args, **(kwargs or {}))

@@ -18,7 +18,7 @@ def torchvision_network(name: str, weights: str | None = "DEFAULT") -> Network:
         name: as in ``torchvision.models``, for instance ``"googlenet"``, ``"resnet50"``, ``"vit_b_16"``.
         weights: a name of its weights enum, or None for random weights (seed 0).
 
-    Raises KeyError for an unknown name, OSError where the weights cannot be downloaded.
+    Raises KeyError for an unknown name of either, OSError where the weights cannot be downloaded.
     """
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
@@ -27,14 +27,18 @@ def torchvision_network(name: str, weights: str | None = "DEFAULT") -> Network:
             .replace("layer", "network", 1)
             .replace("See network.layers", "See torchvision.models.list_models(module=torchvision.models)")
         )
-    entry = torchvision.models.get_model_weights(name)[weights] if weights else None
-    options = {"init_weights": entry is None} if name in ("googlenet", "inception_v3") else {}
+    entry = _entry(name, weights) if weights else None
+    options: dict[str, object] = {}
+    if name in ("googlenet", "inception_v3"):  # their weights expect another normalisation, done inside
+        options = {"init_weights": entry is None, "transform_input": entry is not None}
+    elif name.startswith("vit") and entry is not None:
+        options = {"image_size": entry.meta["min_size"][0]}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = torchvision.models.get_model(name, weights=None, **options)
     mean, std = IMAGENET_MEAN, IMAGENET_STD
     if entry is not None:
-        module.load_state_dict(_download(name, entry), strict=name not in ("googlenet", "inception_v3"))
+        module.load_state_dict(_download(name, entry))
         mean, std = entry.transforms().mean, entry.transforms().std
     for auxiliary in ("aux1", "aux2", "AuxLogits"):
         if hasattr(module, auxiliary):
@@ -43,6 +47,13 @@ def torchvision_network(name: str, weights: str | None = "DEFAULT") -> Network:
     size = getattr(module, "image_size", None)  # vision transformers take one size only
     classes = torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1.meta["categories"]
     return Network(module, mean=mean, std=std, name=name, classes=classes, input_size=size)
+
+
+def _entry(name: str, weights: str) -> torchvision.models.WeightsEnum:
+    known = torchvision.models.get_model_weights(name)
+    if weights not in known.__members__:
+        raise UnknownName(f"{name} has no weights {weights!r}; there are {', '.join(known.__members__)}")
+    return known[weights]
 
 
 def _download(name: str, entry: torchvision.models.WeightsEnum) -> dict[str, torch.Tensor]:
@@ -63,7 +74,7 @@ def fold_batch_norm(module: nn.Module) -> int:
     """
     try:
         graph = torch.fx.symbolic_trace(module.eval()).graph
-    except Exception:  # noqa: BLE001 - what cannot be traced is left as it is, which is slower but right
+    except Exception:
         return 0
     parts = dict(module.named_modules())
     folded = 0

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 def height_width(size: int | tuple[int, int]) -> tuple[int, int]:
     """``size`` as (H, W): an int is a square. Raises ValueError for anything that is no picture's size."""
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
+    pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    if len(pair) != 2 or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in pair):
         raise ValueError(
             f"size must be a positive int or (height, width) in pixels, such as 224 or (180, 240); got {size!r}"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -70,6 +72,8 @@ class Fourier(Parameterization):
 
     @decay.setter
     def decay(self, value: float) -> None:
+        if not math.isfinite(value):
+            raise ValueError(f"decay must be a finite number, such as 1 for natural pictures; got {value!r}")
         self._decay = float(value)
         self.register_buffer("scale", spectrum_scale(*self.size, self._decay)[..., None], persistent=False)
         if parameters := list(self.parameters()):
