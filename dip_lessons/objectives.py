@@ -11,6 +11,7 @@ from torch import Tensor
 from .networks import LOGITS
 
 Activations = Mapping[str, Tensor]
+SIGNS: dict[str, Callable] = {"+": torch.add, "-": torch.sub, "*": torch.mul}
 
 
 class Objective:
@@ -20,14 +21,14 @@ class Objective:
 
         dip.Objective(lambda a: a["features.9"][:, :8].mean(dim=(1, 2, 3)), layers=["features.9"])
 
-    ``+``, ``-`` and ``*`` with numbers and other objectives, and ``/`` with numbers, make new objectives and change
-    none.
+    ``+``, ``-`` and ``*`` with numbers and other objectives, and ``/`` with numbers, make new objectives and
+    change none.
 
     Args:
         function: takes {layer: activation} with activations (B, C, h, w) or (B, C); returns (B,).
         layers: the names of the layers that the function needs.
         code: how it is written, for captions and for settings that can be copied.
-        recipe: (name, arguments) of the constructor below that makes it again; without one it cannot be stored.
+        recipe: (name, arguments) of the constructor below that makes it again; without it, it is not stored.
     """
 
     def __init__(
@@ -44,7 +45,8 @@ class Objective:
             )
         layers = (layers,) if isinstance(layers, str) else layers
         self.function, self.layers = function, tuple(dict.fromkeys(layers))
-        self.code, self.recipe = code or getattr(function, "__name__", "objective"), recipe
+        self.code = code or str(getattr(function, "__name__", "objective"))
+        self.recipe = recipe
 
     def __call__(self, activations: Activations) -> Tensor:
         if not activations:
@@ -61,15 +63,14 @@ class Objective:
             )
         return value
 
-    def _with(
-        self, other: Objective | float, sign: str, function: Callable[[Tensor, Tensor], Tensor]
-    ) -> Objective:
+    def _with(self, other: Objective | float, sign: str) -> Objective:
         if isinstance(other, Real):
             number = float(other)
             other = Objective(lambda a: number, (), code=f"{number:g}", recipe=("number", number))
         if not isinstance(other, Objective):
             return NotImplemented
         recipe = (sign, self.recipe, other.recipe) if self.recipe and other.recipe else None
+        function = SIGNS[sign]
         return Objective(
             lambda a: function(self.function(a), other.function(a)),
             self.layers + other.layers,
@@ -78,13 +79,13 @@ class Objective:
         )
 
     def __add__(self, other: Objective | float) -> Objective:
-        return self._with(other, "+", torch.add)
+        return self._with(other, "+")
 
     def __sub__(self, other: Objective | float) -> Objective:
-        return self._with(other, "-", torch.sub)
+        return self._with(other, "-")
 
     def __mul__(self, other: Objective | float) -> Objective:
-        return self._with(other, "*", torch.mul)
+        return self._with(other, "*")
 
     def __truediv__(self, other: float) -> Objective:
         return self * (1 / other) if isinstance(other, Real) else NotImplemented
@@ -125,7 +126,7 @@ def neuron(layer: str, index: int, y: int | None = None, x: int | None = None) -
 
 
 def logit(index: int) -> Objective:
-    """The network's output for one class, before the softmax. ``network.classes.index(name)`` finds its index."""
+    """The output for one class, before the softmax; ``network.classes.index(name)`` gives the index."""
     objective = _of_channel("logit", LOGITS, index, lambda a: a)
     return Objective(objective.function, (LOGITS,), code=f"logit({index})", recipe=("logit", index))
 
@@ -136,7 +137,8 @@ def direction(layer: str, vector: Tensor | Sequence[float], power: float = 0.0) 
     Args:
         layer: a layer with C channels.
         vector: v, of length C.
-        power: how much the angle counts; 0 is the plain dot product, 1 or 2 keep pictures from being merely intense.
+        power: how much the angle counts; 0 is the plain dot product, 1 or 2 keep pictures from being merely
+            intense.
 
     Raises ValueError for a vector that is 0 or not finite.
 
@@ -189,15 +191,20 @@ def _of_channel(
 
 
 def from_recipe(recipe: Sequence) -> Objective:
-    """The objective that a recipe (nested lists of names, numbers and strings) describes; nothing is executed."""
+    """The objective that a recipe (nested names, numbers and lists) describes; nothing is executed."""
     name, *arguments = recipe
     if name == "number":
         return Objective(lambda a: arguments[0], (), code=f"{arguments[0]:g}", recipe=tuple(recipe))
-    if name in ("+", "-", "*"):
+    if name in SIGNS:
         left, right = map(from_recipe, arguments)
-        function = {"+": torch.add, "-": torch.sub, "*": torch.mul}[name]
-        return left._with(right, name, function)
-    makers = {"channel": channel, "neuron": neuron, "logit": logit, "direction": direction, "layer": layer}
+        return left._with(right, name)
+    makers: dict[str, Callable[..., Objective]] = {
+        "channel": channel,
+        "neuron": neuron,
+        "logit": logit,
+        "direction": direction,
+        "layer": layer,
+    }
     if name not in makers:
         raise ValueError(f"there is no objective {name!r} to make again; known are {', '.join(makers)}")
     return makers[name](*arguments)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -95,8 +96,8 @@ def optimize(
 class Run:
     """An optimization as an iterator of :class:`Step`; made by :func:`optimize`.
 
-    ``step`` counts the steps taken. ``rewind`` moves to any step reached before; going on from there repeats what
-    was, bit for bit on one device, until a setting is changed.
+    ``step`` counts the steps taken. ``rewind`` moves to any step reached before; going on from there repeats
+    what was, bit for bit on one device, until a setting is changed.
     """
 
     def __init__(
@@ -119,9 +120,7 @@ class Run:
         self.optimizer = OPTIMIZERS[optimizer](self.parameters, lr=float(lr))
         self.generator = torch.Generator().manual_seed(seed)
         self.step = 0
-        self.log: dict[int, dict[str, object]] = {
-            0: {"lr": float(lr), "objective": objective, "views": views}
-        }
+        self.log: dict[int, dict[str, Any]] = {0: {"lr": float(lr), "objective": objective, "views": views}}
         for name in parameterization.adjustable:
             self.log[0][name] = getattr(parameterization, name)
         self._history: list[float] = []
@@ -226,21 +225,21 @@ class Run:
             return self.parameterization().clone()  # it might be the parameters themselves
 
     @property
-    def settings(self) -> dict[str, object]:
-        """What is in force for the next step: lr, objective, views, and what the parameterization can adjust."""
-        now: dict[str, object] = {}
+    def settings(self) -> dict[str, Any]:
+        """What the next step will use: lr, objective, views, and what the parameterization can adjust."""
+        now: dict[str, Any] = {}
         for step in sorted(self.log):
             if step <= self.step:
                 now.update(self.log[step])
         return now
 
     def set(self, **changes: object) -> Run:
-        """Change settings from the next step on; the change is logged, so that it is part of what is repeated.
+        """Change settings from the next step on; the change is logged, and so part of what is repeated.
 
-        Names: ``lr``, ``objective``, ``views``; a field of the views (``jitter``, ``scale``, ``rotate``, ``blur``,
-        ``strength`` …); what the parameterization can adjust (``decay``). After a rewind, a change drops the steps
-        that lay ahead. Raises ValueError for a name that cannot be set, ValueError, TypeError or KeyError for values
-        that make no sense; nothing is changed then.
+        Names: ``lr``, ``objective``, ``views``; a field of the views (``jitter``, ``scale``, ``rotate``,
+        ``blur``, ``strength`` …); what the parameterization can adjust (``decay``). After a rewind, a change
+        drops the steps that lay ahead. Raises ValueError for a name that cannot be set, ValueError, TypeError
+        or KeyError for values that make no sense; nothing is changed then.
         """
         with STEP_LOCK:
             settings = self.settings
@@ -251,9 +250,8 @@ class Run:
                 elif name in settings:
                     settings[name] = value
                 else:
-                    raise ValueError(
-                        f"there is no setting {name!r} here; there are {', '.join(sorted({*settings, *view_fields}))}"
-                    )
+                    known = ", ".join(sorted({*settings, *view_fields}))
+                    raise ValueError(f"there is no setting {name!r} here; there are {known}")
             _check(
                 self.parameterization,
                 settings["objective"],
@@ -283,7 +281,7 @@ class Run:
         return self
 
     def rewind(self, step: int = 0) -> Run:
-        """Go to any step from 0 to ``recorded``, back or forth: from the nearest checkpoint, then by repetition."""
+        """Go to any step from 0 to ``recorded``: to the checkpoint before it, then on by repetition."""
         step = operator.index(step)
         with STEP_LOCK:
             if not 0 <= step <= self.recorded:
@@ -294,7 +292,7 @@ class Run:
     # Keeping
 
     def save(self, path: str | os.PathLike) -> Path:
-        """Write the whole run to a file: written beside it first, then renamed, so that an old file survives."""
+        """Write the whole run to a file: beside it first, then renamed, so that an old file survives."""
         path = Path(path)
         kind = type(self.parameterization)
         with STEP_LOCK:
@@ -336,8 +334,9 @@ class Run:
     ) -> Run:
         """Read a run that was saved. Nothing in the file is executed.
 
-        Parts that are not this package's own (a parameterization, network, objective or views of yours) cannot be
-        stored: hand them in. Raises ValueError that names what is missing, or says that the file is no run.
+        Parts that are not this package's own (a parameterization, network, objective or views of yours) are
+        not stored: hand them in. Raises ValueError that names what is missing, or says that the file is no
+        run.
         """
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -408,7 +407,7 @@ class Run:
         self._checkpoints = {s: c for s, c in self._checkpoints.items() if s <= self.step}
         self.log = {s: changes for s, changes in self.log.items() if s <= self.step}
 
-    def _apply_settings(self) -> dict[str, object]:
+    def _apply_settings(self) -> dict[str, Any]:
         settings = self.settings
         for group in self.optimizer.param_groups:
             group["lr"] = settings["lr"]
@@ -442,7 +441,7 @@ def _check(
     if not isinstance(objective, Objective):
         raise TypeError(
             f"the objective must be an Objective, such as dip.channel('features.9', 10); got "
-            f"{type(objective).__name__}. A function of yours becomes one by dip.Objective(function, layers=[…])"
+            f"{type(objective).__name__}. A function becomes one by dip.Objective(function, layers=[…])"
         )
     if isinstance(network, nn.Module) and not isinstance(network, Network):
         raise TypeError(
@@ -466,13 +465,13 @@ def _check(
         raise ValueError("this parameterization has no parameters that can be changed")
     if isinstance(network, Network) and parameters[0].device != network.device:
         raise ValueError(
-            f"the picture is on {parameters[0].device}, the network on {network.device}: make the parameterization "
-            "with device=network.device"
+            f"the picture is on {parameters[0].device}, the network on {network.device}: make the "
+            "parameterization with device=network.device"
         )
 
 
 def _explain(error: BaseException, run: Run) -> str | None:
-    """The message of a failed step: where, what, what to do. None for errors that explain themselves or interrupt."""
+    """The message of a failed step: where, what, what to do. None for what is no error but an interrupt."""
     where = f"step {run.step + 1} of the run failed; the picture of step {run.step} is kept in run.image"
     memory = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
     full = isinstance(error, (memory, MemoryError)) or any(
@@ -484,7 +483,10 @@ def _explain(error: BaseException, run: Run) -> str | None:
         )
     if isinstance(error, FloatingPointError):
         what = str(error)
-        return f"{where}. {what[:1].upper()}{what[1:]}: rewind and lower lr, or look for a division by 0 or a root of 0"
+        return (
+            f"{where}. {what[:1].upper()}{what[1:]}: rewind and lower lr, or look for a division by 0 or a "
+            "root of 0"
+        )
     if isinstance(error, Exception):
         return f"{where}. {type(error).__name__}: {error}"
     return None
@@ -515,7 +517,7 @@ def _is_ours(kind: type) -> bool:
 
 
 def _plain(value: object) -> object:
-    """The same with Python's own numbers in place of numpy's, which a file that executes nothing cannot hold."""
+    """The same with Python's numbers in place of numpy's, which a file that executes nothing cannot hold."""
     if isinstance(value, Mapping):
         return {_plain(key): _plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
@@ -525,7 +527,7 @@ def _plain(value: object) -> object:
     return float(value) if isinstance(value, Real) else value
 
 
-def _as_data(changes: Mapping[str, object]) -> dict[str, object]:
+def _as_data(changes: Mapping[str, Any]) -> dict[str, Any]:
     data = dict(changes)
     if "objective" in data:
         data["objective"] = getattr(data["objective"], "recipe", None)
@@ -535,8 +537,8 @@ def _as_data(changes: Mapping[str, object]) -> dict[str, object]:
 
 
 def _from_data(
-    data: Mapping[str, object], objective: Objective | None, views: Callable | None
-) -> dict[str, object]:
+    data: Mapping[str, Any], objective: Objective | None, views: Callable | None
+) -> dict[str, Any]:
     changes = dict(data)
     if "objective" in data:
         if data["objective"] is None and objective is None:

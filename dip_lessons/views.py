@@ -1,4 +1,4 @@
-"""Random views of a picture: shifted, scaled, rotated, cropped by ONE affine resampling, then perhaps blurred."""
+"""Random views of a picture: shifted, scaled, rotated, cropped by ONE affine resampling, perhaps blurred."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ class Views:
     strength: float = 1.0
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw ``count`` views of each of the B pictures (B, C, H, W), view by view: picture b, view i is i·B + b."""
+        """Draw ``count`` views of each picture (B, C, H, W), view by view: view i of picture b is i·B + b.
+
+        Raises ValueError for what is no picture, and for a crop that does not fit in it.
+        """
         if image.ndim != 4:
             raise ValueError(f"views are taken of pictures (B, C, H, W); got {tuple(image.shape)}")
         batch, _, height, width = image.shape
@@ -96,7 +99,7 @@ def random_views(
 
     All draws are uniform. Raises ValueError for a range that makes no sense.
 
-    **Source:** the ingredients are those of Lucid's ``optvis/transform.py``; there they are a chain of resamplings.
+    **Source:** the ingredients are those of Lucid's ``optvis/transform.py``, a chain of resamplings there.
     """
     fields = {"jitter": jitter, "scale": scale, "rotate": rotate, "crop": crop, "blur": blur, "count": count}
     return _checked(Views(**_ranges(fields)))
@@ -112,9 +115,8 @@ def _ranges(fields: Mapping[str, Any]) -> dict[str, Any]:
     fields = dict(fields)
     if "scale" in fields:
         scale = fields["scale"]
-        span = (1 - scale, 1 + scale) if isinstance(scale, Real) else scale
-        low, high = span if len(span) == 2 else (0, 0)  # which is refused below
-        fields["scale"] = (float(low), float(high))
+        span = (1 - float(scale), 1 + float(scale)) if isinstance(scale, Real) else tuple(map(float, scale))
+        fields["scale"] = span if len(span) == 2 else (0.0, 0.0)  # which is refused
     if isinstance(crop := fields.get("crop"), int):
         fields["crop"] = (crop, crop)
     return fields
@@ -146,7 +148,7 @@ def resample(image: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor:
 
     Args:
         image: (N, C, H, W).
-        matrix: (N, 2, 3), from pixels of the view to pixels of the picture, both counted from the centre, (x, y).
+        matrix: (N, 2, 3), from pixels (x, y) of the view to those of the picture, counted from their centres.
         size: (h, w) of the view.
 
     Returns (N, C, h, w), differentiable in ``image``.
@@ -160,7 +162,7 @@ def resample(image: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
-    """Blur each picture of (N, C, H, W) by its own standard deviation (N,) in pixels, mirrored at the border."""
+    """Blur each picture (N, C, H, W) by its own standard deviation (N,) in pixels, mirrored at the border."""
     n, channels, height, width = image.shape
     radius = min(math.ceil(3 * float(sigma.max())), height - 1, width - 1)
     offsets = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)

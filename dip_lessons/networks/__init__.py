@@ -19,15 +19,15 @@ def load_network(
     """A network by name, frozen, with its normalisation inside.
 
     Args:
-        name: ``"squeezenet1_1"``, ``"inception_v3"`` or ``"vgg16"`` (as far as relu4_3), which are embedded, or any
+        name: ``"squeezenet1_1"``, ``"inception_v3"`` or ``"vgg16"`` (as far as relu4_3), all embedded, or any
             classifier of torchvision.
         device: where it shall live; None takes the best that is there (see :func:`dip_lessons.device`).
-        weights: ``"embedded"`` takes the embedded weights where there are some, else torchvision's default ones;
-            the name of one of torchvision's weights (``"DEFAULT"``, ``"IMAGENET1K_V1"``) downloads those; None
-            gives random ones.
+        weights: ``"embedded"`` takes the embedded weights where there are some, else torchvision's default
+            ones; the name of one of torchvision's weights (``"DEFAULT"``, ``"IMAGENET1K_V1"``) downloads
+            those; None gives random ones.
 
-    Raises KeyError for an unknown name of a network or of weights, OSError for weights that cannot be downloaded,
-    :class:`dip_lessons.assets.AssetError` for embedded ones that are missing or corrupt.
+    Raises KeyError for an unknown name of a network or of weights, OSError for weights that cannot be
+    downloaded, :class:`dip_lessons.assets.AssetError` for embedded ones that are missing or corrupt.
     """
     with torch.random.fork_rng(
         devices=[]

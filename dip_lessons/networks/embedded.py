@@ -27,7 +27,7 @@ def squeezenet1_1() -> Network:
 
 
 def vgg16() -> Network:
-    """VGG16's convolutions as far as relu4_3, ``features.22``: the usual network for style transfer; no classes."""
+    """VGG16's convolutions as far as relu4_3, ``features.22``, usual in style transfer; it has no classes."""
     module = nn.Sequential()
     module.add_module("features", vgg.make_layers(vgg.cfgs["D"])[:23])
     module.load_state_dict(_tensors("weights/vgg16_relu4_3.fp16.npz"))
@@ -60,7 +60,7 @@ def inception_v3() -> Network:
 
 
 class PooledConv2d(BasicConv2d):
-    """A convolution after an average pool whose windows, as in TensorFlow, leave the padding out of the count."""
+    """A convolution after an average pool that, as in TensorFlow, leaves the padding out of the count."""
 
     def forward(self, x: Tensor) -> Tensor:
         inside = F.avg_pool2d(

@@ -8,17 +8,14 @@ import functools
 import math
 import re
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LOGITS = "logits"  # the name under which a network's own output is asked for
@@ -42,7 +39,7 @@ class _Deepest(Exception):
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that can be asked for: its name, kind, and the (C, H, W) or (C,) of its activation at 224 px."""
+    """A layer to ask for: its name, kind, and the (C, H, W) or (C,) of its activation at 224 px."""
 
     name: str
     kind: str
@@ -53,7 +50,7 @@ class Layer:
     def receptive_field(self) -> int:
         """Side, in pixels, of the square of the picture that one unit in the middle can depend on.
 
-        Measured: with every weight positive and every nonlinearity linear, the gradient is above 0 exactly inside.
+        Measured: with all weights positive and nonlinearities linear, the gradient is above 0 exactly inside.
         Units that see the whole of a 224 px picture give 224.
         """
         return self.network._receptive_field(self.name)
@@ -104,11 +101,11 @@ class Network(nn.Module):
     """``network(image, layers) -> {layer: activation}`` for pictures (N, 3, H, W) in [0, 1] of any size.
 
     Args:
-        module: a torch network that takes normalised pictures. It is copied; the copy is frozen and in eval mode,
-            so the original stays as it is.
+        module: a torch network that takes normalised pictures. It is copied; the copy is frozen and in eval
+            mode, so the original stays as it is.
         mean, std: what the network expects: each channel minus mean, divided by std, on the scale [0, 1].
-        bgr: whether it expects the channels in the order blue, green, red; mean and std are given in the order
-            red, green, blue all the same.
+        bgr: whether it expects the channels in the order blue, green, red; mean and std are given in the
+            order red, green, blue all the same.
         name: what it is called in messages and captions.
         classes: the names of its logits, if it has any.
         input_size: the one size that it can take, if it has one: pictures of other sizes are resized to it.
@@ -130,17 +127,19 @@ class Network(nn.Module):
         super().__init__()
         if len(mean) != 3 or len(std) != 3:
             raise ValueError(
-                f"mean and std must be three numbers each, for red, green and blue; got {mean} and {std}. A network "
-                "of grey pictures needs a module before it that averages the channels"
+                f"mean and std must be three numbers each, for red, green and blue; got {mean} and {std}. A "
+                "network of grey pictures needs a module before it that averages the channels"
             )
         self.module = copy.deepcopy(module).eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.name, self.classes = name or type(module).__name__, list(classes)
         self.bgr, self.input_size, self.has_logits = bgr, input_size, has_logits
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
         for part in self.module.modules():
             if hasattr(part, "inplace"):
-                part.inplace = False  # or it would overwrite an activation that was asked for
+                part.inplace = False  # type: ignore[assignment]  # or it would overwrite what was asked for
         self.loaded_as: dict[str, str | None] | None = None  # what load_network was called with
         self._lock = threading.RLock()  # two threads must not see each other's activations
 
@@ -159,12 +158,12 @@ class Network(nn.Module):
         self._lock = threading.RLock()
 
     def forward(self, image: Tensor, layers: Iterable[str] | str = (LOGITS,)) -> dict[str, Tensor]:
-        """Activations by layer name: (N, C, h, w), or (N, C) for layers without place; ``"logits"`` is the output.
+        """Activations by layer name: (N, C, h, w), or (N, C) for layers without place.
 
-        The network runs only as far as the deepest layer asked for. Transformers' tokens are laid out as a map,
-        without the class token. Of a layer that runs several times, the first activation is taken.
-        Raises UnknownName, a KeyError, for a layer that does not exist, ValueError or TypeError for what is no
-        picture or no tensor.
+        ``"logits"`` is the output. The network runs only as far as the deepest layer asked for. Transformers'
+        tokens are laid out as a map, without the class token. Of a layer that runs several times, the first
+        activation is taken. Raises UnknownName, a KeyError, for a layer that does not exist, ValueError or
+        TypeError for what is no picture or no tensor.
         """
         layers = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers))
         self._check_picture(image)
@@ -234,7 +233,7 @@ class Network(nn.Module):
         return f"{self.name}, input normalised and weights frozen inside"
 
     def require(self, layers: Iterable[str]) -> dict[str, nn.Module]:
-        """The modules of these layers, without that of the logits; raises KeyError for one that does not exist."""
+        """The modules of these layers, the logits left out; raises KeyError for one that does not exist."""
         parts = dict(self.module.named_modules())
         del parts[""]
         for name in layers:
@@ -248,8 +247,8 @@ class Network(nn.Module):
         if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[1] != 3 or image.numel() == 0:
             got = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
             raise ValueError(
-                f"{self.name} takes pictures (N, 3, H, W) in [0, 1]; got {got}. An RGBA picture needs a background "
-                "first; a single picture needs image[None]"
+                f"{self.name} takes pictures (N, 3, H, W) in [0, 1]; got {got}. An RGBA picture needs a "
+                "background first; a single picture needs image[None]"
             )
         if not image.is_floating_point():
             raise TypeError(
@@ -257,11 +256,13 @@ class Network(nn.Module):
             )
         if image.dtype != self.mean.dtype:
             raise TypeError(
-                f"{self.name} takes pictures of {self.mean.dtype}; got {image.dtype}: convert one of them with .to(...)"
+                f"{self.name} takes pictures of {self.mean.dtype}; got {image.dtype}: convert one of them "
+                "with .to(...)"
             )
         if image.device != self.device:
             raise ValueError(
-                f"the picture is on {image.device}, {self.name} on {self.device}; move one of them with .to(...)"
+                f"the picture is on {image.device}, {self.name} on {self.device}; move one of them "
+                "with .to(...)"
             )
 
     def _normalise(self, image: Tensor) -> Tensor:
@@ -274,8 +275,8 @@ class Network(nn.Module):
     def _as_map(self, name: str, output: object) -> Tensor:
         if not isinstance(output, Tensor):
             raise TypeError(
-                f"{name} of {self.name} returns a {type(output).__name__}, not a tensor; ask for a layer inside it, "
-                "or wrap the network in one that returns a tensor"
+                f"{name} of {self.name} returns a {type(output).__name__}, not a tensor; ask for a layer "
+                "inside it, or wrap the network in one that returns a tensor"
             )
         if output.ndim == 3:  # (N, T, C), with or without a class token first
             side = math.isqrt(output.shape[1])
@@ -304,10 +305,10 @@ class Network(nn.Module):
 
 
 class _Linear(TorchFunctionMode):
-    """Inside, nonlinearities are identities and max-pooling is average-pooling: gradients reach all they could.
+    """Inside, nonlinearities are identities and pools average: gradients reach all that they could reach.
 
-    So is layer norm, which acts within one place but whose outputs have a constant sum. Gates stay sigmoids: as
-    identities they would multiply without bound.
+    Layer norm is an identity too: it acts within one place, but its outputs have a constant sum. Gates stay
+    sigmoids: as identities they would multiply without bound.
     """
 
     identities = {
@@ -323,12 +324,15 @@ class _Linear(TorchFunctionMode):
         F.layer_norm,
     }
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, func: Callable, types: Sequence[type], args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         if func in self.identities:
             return args[0]
         if func is F.hardsigmoid:
             return torch.sigmoid(args[0])
+        kwargs = kwargs or {}
         if func is F.max_pool2d:
             options = {name: kwargs[name] for name in ("stride", "padding", "ceil_mode") if name in kwargs}
             return F.avg_pool2d(*args, **options)
-        return func(*args, **(kwargs or {}))
+        return func(*args, **kwargs)

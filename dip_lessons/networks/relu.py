@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,21 +13,21 @@ from torch.overrides import TorchFunctionMode
 
 
 class RedirectedReLU(torch.autograd.Function):
-    """ReLU whose gradient, for pictures that would get none at all, is that of the identity where x should grow.
+    """ReLU whose gradient, for pictures that would get none, is the identity's where x should grow.
 
-    The forward pass is ReLU's. Backward, for each picture of the batch: if ReLU lets any gradient through, it is
-    ReLU's; else the gradient passes wherever a descent step on −objective raises x.
+    The forward pass is ReLU's. Backward, for each picture of the batch: if ReLU lets any gradient through, it
+    is ReLU's; else the gradient passes except where x is negative and descent on −objective would lower it.
 
     **Source:** Lucid, ``misc/redirected_relu_grad.py``.
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return x.clamp(min=0)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         plain = torch.where(x > 0, grad, 0)
         redirected = torch.where((x < 0) & (grad > 0), 0, grad)
@@ -37,7 +38,9 @@ class RedirectedReLU(torch.autograd.Function):
 class _Redirect(TorchFunctionMode):
     relus = {F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, func: Callable, types: Sequence[type], args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         if func in self.relus and args:
             return RedirectedReLU.apply(args[0])
         return func(*args, **(kwargs or {}))
@@ -45,6 +48,6 @@ class _Redirect(TorchFunctionMode):
 
 @contextlib.contextmanager
 def redirected_relu(active: bool = True) -> Iterator[None]:
-    """Inside the block, on this thread, every ReLU is a :class:`RedirectedReLU`; no network is changed by it."""
+    """Inside the block, on this thread, every ReLU is a :class:`RedirectedReLU`; no network is changed."""
     with _Redirect() if active else contextlib.nullcontext():
         yield

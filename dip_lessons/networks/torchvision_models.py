@@ -61,16 +61,16 @@ def _download(name: str, entry: torchvision.models.WeightsEnum) -> dict[str, tor
         return entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (urllib.error.URLError, OSError, RuntimeError) as error:
         raise OSError(
-            f"the weights of {name} could not be downloaded from {entry.url} ({error}). Embedded networks need no "
-            "download: 'squeezenet1_1', 'inception_v3', 'vgg16'. weights=None gives random weights"
+            f"the weights of {name} could not be downloaded from {entry.url} ({error}). Embedded networks "
+            "need no download: 'squeezenet1_1', 'inception_v3', 'vgg16'. weights=None gives random weights"
         ) from error
 
 
 def fold_batch_norm(module: nn.Module) -> int:
     """Fold every batch norm that follows a convolution, and nothing else does, into it; return how many.
 
-    Weights change in place and the batch norm becomes an identity, so all names survive. The convolution's own
-    activation is then the normalised one. In eval mode the network computes the same, up to rounding.
+    Weights change in place and the batch norm becomes an identity, so all names survive. The convolution's
+    own activation is then the normalised one. In eval mode the network computes the same, up to rounding.
     """
     try:
         graph = torch.fx.symbolic_trace(module.eval()).graph

@@ -1,4 +1,4 @@
-"""What every parameterization shares: its size, where its first values come from, and how a picture is taken in."""
+"""What every parameterization shares: its size, the source of its first values, how it takes a picture in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def height_width(size: int | tuple[int, int]) -> tuple[int, int]:
     pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(pair) != 2 or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in pair):
         raise ValueError(
-            f"size must be a positive int or (height, width) in pixels, such as 224 or (180, 240); got {size!r}"
+            f"size must be a positive int or (height, width) in pixels, as 224 or (180, 240); got {size!r}"
         )
     return pair
 
@@ -19,15 +19,15 @@ def height_width(size: int | tuple[int, int]) -> tuple[int, int]:
 class Parameterization(nn.Module):
     """A picture that is a differentiable function of parameters: call it without argument to get the picture.
 
-    A subclass calls this constructor, makes ``nn.Parameter``s, and writes the formula of the picture in ``forward``,
-    which returns (B, C, H, W), float32, in [0, 1].
+    A subclass calls this constructor, makes ``nn.Parameter``s, and writes the formula of the picture in
+    ``forward``, which returns (B, C, H, W), float32, in [0, 1].
 
     Args:
         size: an int, or (H, W), in pixels.
         batch: the number B of pictures.
         channels: 3 (RGB), 4 (RGB and alpha) or 1 (grey).
-        generator: where the first values are drawn from, on the CPU, so that one seed gives one start on every
-            device. None stands for a fresh generator with seed 0.
+        generator: where the first values are drawn from, on the CPU, so that one seed gives one start on
+            every device. None stands for a fresh generator with seed 0.
         options: what else the subclass was made with; together with the above it is enough to make it again.
     """
 

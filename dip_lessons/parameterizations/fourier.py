@@ -12,7 +12,7 @@ from .color import from_image, to_image
 
 
 def frequencies(height: int, width: int) -> Tensor:
-    """Length of the frequency vector in cycles per pixel, (H, W//2 + 1), laid out like ``torch.fft.rfft2``."""
+    """Length of the frequency vectors of ``torch.fft.rfft2`` in cycles per pixel, (H, W//2 + 1)."""
     fy = torch.fft.fftfreq(height)[:, None]
     fx = torch.fft.rfftfreq(width)[None, :]
     return torch.sqrt(fx**2 + fy**2)
@@ -44,6 +44,7 @@ class Fourier(Parameterization):
     """
 
     adjustable = ("decay",)
+    scale: Tensor
 
     def __init__(
         self,

@@ -14,7 +14,8 @@ class Pixels(Parameterization):
 
     Args:
         size, batch, channels, generator: see :class:`Parameterization`.
-        decorrelate: whether the three numbers of a pixel are decorrelated colours (see ``color.py``) or logits of RGB.
+        decorrelate: whether the numbers of a pixel are decorrelated colours (see ``color.py``) or logits of
+            RGB.
         sd: standard deviation of the first values; .01 is nearly grey.
     """
 
