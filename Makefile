@@ -6,13 +6,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Two workers, each with its share of the cores: more of either makes them wait for each other.
+# Test files go to workers whole, notebooks among them: a notebook is one kernel.
 WORKERS ?= 2
-CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-THREADS ?= $(shell echo $$(( $(CORES) > $(WORKERS) ? $(CORES) / $(WORKERS) : 1 )))
-PYTEST = OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-# OpenMP threads that wait by spinning slow a busy machine down many times over.
+# OpenMP threads that wait by spinning make workers that share cores ten times slower.
 export OMP_WAIT_POLICY := PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -44,6 +42,9 @@ lint: $(VENV)/.test
 # Executes every notebook with the full budget and stores its outputs.
 notebooks: $(VENV)/.lab
 	$(BIN)/dip-lessons run notebooks/*.ipynb
+
+bench: $(VENV)/.lab
+	@$(BIN)/python tests/benchmark.py
 
 doctor: $(VENV)/.lab
 	@$(BIN)/dip-lessons doctor
