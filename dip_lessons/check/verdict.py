@@ -59,13 +59,17 @@ class Exercise:
 
     def __call__(self, answer: Callable) -> Verdict:
         if not callable(answer):
-            return self._wrong(f"hand in the function itself, `dip.check.{self.name}({self.name})`, without calling it")
+            return self._wrong(
+                f"hand in the function itself, `dip.check.{self.name}({self.name})`, without calling it"
+            )
         first: dict[str, Tensor] = {}
         for case in self.cases:
             try:
                 yours, gradients, changed = self._evaluate(answer, case)
             except NotImplementedError:
-                return Verdict(self.name, "unattempted", "not attempted yet: write your answer in the cell above")
+                return Verdict(
+                    self.name, "unattempted", "not attempted yet: write your answer in the cell above"
+                )
             except Exception as error:  # noqa: BLE001 - whatever the learner's code does, it is told, not raised
                 where = traceback.extract_tb(error.__traceback__)[-1]
                 return self._wrong(
@@ -76,12 +80,19 @@ class Exercise:
             if problem := self._compare(yours, target):
                 return self._wrong(self._known_mistake(answer) or problem, **pictures)
             if changed:
-                return self._wrong("the values are right, but your function changed its argument in place", **pictures)
+                return self._wrong(
+                    "the values are right, but your function changed its argument in place", **pictures
+                )
             for mine, theirs in zip(gradients, target_gradients, strict=True):
                 if mine is None or (problem := self._compare(mine, theirs)):
-                    what = "no gradient reaches the argument: was it detached, or made into a number on the way?"
+                    what = (
+                        "no gradient reaches the argument: was it detached, or made into a number on the way?"
+                    )
                     if mine is not None:
-                        what = self._known_mistake(answer) or f"the value is right, its gradient is not: {problem}"
+                        what = (
+                            self._known_mistake(answer)
+                            or f"the value is right, its gradient is not: {problem}"
+                        )
                     return self._wrong(what, **pictures)
             first = first or pictures
         return Verdict(self.name, "correct", "right", **first)
@@ -92,13 +103,13 @@ class Exercise:
         for i in self.gradient:
             arguments[i].requires_grad_(True)
             inputs.append(arguments[i])
-        # A learner may write in place; torch would refuse that for a leaf, so the function gets copies.
-        given = tuple(a.clone() if isinstance(a, Tensor) else a for a in arguments)
         with torch.enable_grad():
+            # A learner may write in place; torch would refuse that for a leaf, so the function gets copies.
+            given = tuple(a.clone() if isinstance(a, Tensor) else a for a in arguments)
             value = function(*given)
         gradients: list[Tensor | None] = [None] * len(inputs)
         if inputs and isinstance(value, Tensor) and value.requires_grad:
-            gradients = list(torch.autograd.grad(value.sum(), inputs, allow_unused=True))
+            gradients = list(torch.autograd.grad(value, inputs, torch.ones_like(value), allow_unused=True))
         changed = any(
             isinstance(a, Tensor) and not torch.equal(a.detach(), b.detach())
             for a, b in zip(arguments, given, strict=True)
@@ -129,7 +140,10 @@ class Exercise:
         """The hint of the first mistake that gives the same values and gradients as the answer in all cases."""
         for hint, mistake in self.mistakes.items():
             try:
-                if all(self._same(self._evaluate(answer, case), self._evaluate(mistake, case)) for case in self.cases):
+                if all(
+                    self._same(self._evaluate(answer, case), self._evaluate(mistake, case))
+                    for case in self.cases
+                ):
                     return hint
             except Exception:  # noqa: BLE001 - a mistake that does not run here is not the learner's
                 continue
@@ -137,7 +151,9 @@ class Exercise:
 
     def _same(self, a: tuple, b: tuple) -> bool:
         pairs = [(a[0], b[0]), *zip(a[1], b[1], strict=True)]
-        return all((x is None and y is None) or (y is not None and self._compare(x, y) is None) for x, y in pairs)
+        return all(
+            (x is None and y is None) or (y is not None and self._compare(x, y) is None) for x, y in pairs
+        )
 
     def _draw(self, yours: object, target: object) -> dict[str, dict[str, Tensor]]:
         """Pictures or curves of yours, target and difference, where the result is one."""
@@ -162,4 +178,8 @@ class Exercise:
 
 
 def _kind(value: object) -> str:
-    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    return (
+        f"a tensor of shape {tuple(value.shape)}"
+        if isinstance(value, Tensor)
+        else f"a {type(value).__name__}"
+    )
