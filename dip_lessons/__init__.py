@@ -9,6 +9,7 @@ from .networks import Network, load_network, redirected_relu
 from .objectives import Objective, channel, direction, layer, logit, neuron
 from .optimize import Run, RunError, optimize
 from .parameterizations import Fourier, Parameterization, Pixels
+from .player import Player, choice, pick_channel, play, slider
 from .show import curves, film, finish, say, sheet, show, table
 from .views import Views, random_views, standard_views
 
