@@ -188,7 +188,7 @@ def run(notebooks: Sequence[Path], *, check: bool = False, timeout: int = 600) -
             kernel_name="python3",
             timeout=timeout,
             record_timing=False,
-            store_widget_state=False,
+            store_widget_state=True,  # nbclient needs it for Output widgets; taken out again below
             resources={"metadata": {"path": str(path.resolve().parent)}},
             on_cell_start=lambda cell, cell_index: print(".", end="", flush=True),
         )
