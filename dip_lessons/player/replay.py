@@ -1,0 +1,112 @@
+"""The code that makes a run's picture again, knob changes included."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import torch
+
+from .. import parameterizations
+from ..objectives import Objective
+from ..optimize import Run, optimize
+from ..views import Views
+
+
+def code(run: Run) -> str:
+    """Python code that makes ``run.image`` again, bit for bit on the same device.
+
+    What the package did not make itself (a network, an objective or first values of yours) is left open,
+    with a comment that names it.
+    """
+    first = run.log[0]
+    options = {"steps": run.steps, "lr": first["lr"], "seed": run.seed, "optimizer": run.optimizer_name}
+    written = _arguments(
+        options | {"redirect_relu": run.redirect_relu}, optimize, keep=("steps", "lr", "seed")
+    )
+    lines = ["import torch", "import dip_lessons as dip", _network(run), _picture(run)]
+    lines += [f"{name} = {_written(first[name])}{_yours(first[name])}" for name in ("objective", "views")]
+    lines += [f"run = dip.optimize(picture, objective, network, views=views, {written})"]
+    reached, before = 0, dict(first)
+    for step in sorted(s for s in run.log if 0 < s <= run.step):
+        changes, yours = _changes(before, run.log[step]), "".join(map(_yours, run.log[step].values()))
+        lines += [f"run.advance({step - reached}).set({changes}){yours}"]
+        reached = step
+        before.update(run.log[step])
+    lines += [f"run.advance({run.step - reached}).image"]
+    return "\n".join(lines if "torch." in "".join(lines) else lines[1:])
+
+
+def _network(run: Run) -> str:
+    loaded = getattr(run.network, "loaded_as", None)
+    if loaded is None:
+        return f"network = ...  # yours: {getattr(run.network, 'name', type(run.network).__name__)}"
+    weights = "" if loaded["weights"] == "embedded" else f", weights={loaded['weights']!r}"
+    return f"network = dip.load_network({loaded['name']!r}{weights})"
+
+
+def _picture(run: Run) -> str:
+    picture, kind = run.parameterization, type(run.parameterization)
+    if getattr(parameterizations, kind.__name__, None) is not kind:
+        return f"picture = ...  # yours: {kind.__name__}"
+    seed = picture.generator.initial_seed()
+    settings: dict[str, Any] = {**picture.settings(), **{n: run.log[0][n] for n in picture.adjustable}}
+    again = kind(**settings, generator=torch.Generator().manual_seed(seed))
+    starts = [p for p in again.parameters() if p.requires_grad]
+    note = ""
+    if not all(map(torch.equal, starts, run._checkpoints[0]["parameters"])):
+        note = "  # it started from other values: set_image(...), or a generator that had been drawn from"
+    height, width = settings.pop("size")
+    written = [str(height if height == width else (height, width)), _arguments(settings, kind.__init__)]
+    if seed:
+        written += [f"generator=torch.Generator().manual_seed({seed})"]
+    return f"picture = dip.{kind.__name__}({', '.join(filter(None, written))}, device=network.device){note}"
+
+
+def _arguments(values: Mapping[str, object], function: Any, keep: tuple[str, ...] = ()) -> str:
+    """Keyword arguments, without those that are the function's defaults."""
+    defaults = inspect.signature(function).parameters
+    return ", ".join(f"{n}={v!r}" for n, v in values.items() if n in keep or v != defaults[n].default)
+
+
+def _changes(before: Mapping[str, object], changed: Mapping[str, object]) -> str:
+    """The arguments of ``run.set``; of views, only the fields that differ."""
+    written = []
+    for name, value in changed.items():
+        old = before.get(name)
+        if isinstance(value, Views) and isinstance(old, Views):
+            both = ((f.name, getattr(old, f.name), getattr(value, f.name)) for f in fields(Views))
+            written += [f"{field}={new!r}" for field, was, new in both if was != new]
+        else:
+            written += [f"{name}={_written(value)}"]
+    return ", ".join(written)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, Views):
+        now = {f.name: getattr(value, f.name) for f in fields(Views)}
+        strength = now.pop("strength")
+        change = f".change(strength={strength!r})" if strength != 1 else ""
+        return f"dip.random_views({_arguments(now, Views)}){change}"
+    if _yours(value):
+        return "..."
+    return _objective(value.recipe or ()) if isinstance(value, Objective) else repr(value)
+
+
+def _yours(value: Any) -> str:
+    """A comment that names what cannot be written down."""
+    if isinstance(value, Objective):
+        return "" if value.recipe else f"  # yours: {value.code}"
+    own = callable(value) and not isinstance(value, Views)
+    return f"  # yours: {getattr(value, '__name__', type(value).__name__)}" if own else ""
+
+
+def _objective(recipe: tuple) -> str:
+    name, *arguments = recipe
+    if name == "number":
+        return repr(arguments[0])
+    if name in "+-*":
+        return f"({_objective(arguments[0])} {name} {_objective(arguments[1])})"
+    return f"dip.{name}({', '.join(map(repr, arguments))})"
