@@ -253,7 +253,7 @@ def contact_sheet(images: Tensor) -> np.ndarray:
     tiles = tiles.repeat(3, axis=3) if tiles.shape[3] == 1 else tiles
     count, height, width, channels = tiles.shape
     least = math.ceil(math.sqrt(count))
-    columns = next((c for c in range(least, 2 * least) if count % c == 0), least)  # full rows, if there are
+    columns = next((c for c in range(least, least * 3 // 2 + 1) if count % c == 0), least)  # full rows, if there are
     gap = max(1, width // 48)
     rows = math.ceil(count / columns)
     shape = rows * (height + gap) - gap, columns * (width + gap) - gap, channels

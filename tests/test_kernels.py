@@ -1,0 +1,281 @@
+"""The player in real kernels, newest and Colab's, spoken to as a page does: by messages."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client import BlockingKernelClient, KernelManager
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+COLAB = ("ipykernel==6.17.1", "ipython==7.34.0", "ipywidgets==7.7.1")  # frozen there
+
+SETUP = """
+import sys, time, types, torch
+if {colab}:
+    sys.modules["google"] = sys.modules["google.colab"] = types.ModuleType("google.colab")
+import dip_lessons as dip
+from dip_lessons.player import play
+
+torch.set_num_threads(1)
+network = dip.Network(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)))
+
+def slow(activations):
+    time.sleep(0.02)
+    return activations["0"][:, 1].mean(dim=(1, 2))
+
+run = dip.optimize(dip.Pixels(16), dip.Objective(slow, ["0"]), network, steps=10**6)
+"""
+PARTS = """{
+    **{name: button.model_id for name, button in player._panel._buttons.items()},
+    **{knob.control.setting: knob.inputs[0].model_id for knob in player._knobs},
+    "time": player._panel.time.model_id,
+    "tick": player._panel.ticker.model_id, "picture": player._panel.picture.model_id,
+}"""
+
+
+class Page:
+    """What a page does: execute cells, send what the reader clicks, take in what comes back."""
+
+    def __init__(self, client: BlockingKernelClient) -> None:
+        self.client, self.subshell, self.parts = client, None, {}
+
+    def execute(self, text: str, **options: Any) -> dict:
+        """Execute a cell and return its reply."""
+        request = self.client.execute(text, **options)
+        while True:
+            reply = self.client.get_shell_msg(timeout=60)
+            if reply["parent_header"].get("msg_id") == request:
+                return reply["content"]
+
+    def run(self, text: str) -> None:
+        """Execute a cell that must not fail."""
+        reply = self.execute(text)
+        assert reply["status"] == "ok", "\n".join(reply.get("traceback", []))
+
+    def value(self, expression: str) -> Any:
+        """The value of a Python expression in the kernel, by way of JSON."""
+        wrapped = {"value": f"__import__('json').dumps({expression})"}
+        answer = self.execute("", user_expressions=wrapped)["user_expressions"]["value"]
+        assert answer["status"] == "ok", answer
+        return json.loads(eval(answer["data"]["text/plain"]))
+
+    def show(self, call: str = "play(run, controls=['lr'], name='player')") -> None:
+        """Run the cell that shows the player."""
+        self.run(f"player = {call}\nplayer")
+        self.parts = self.value(PARTS)
+
+    def send(self, part: str, data: dict) -> None:
+        """Send a widget's message, to the subshell if there is one."""
+        content = {"comm_id": self.parts[part], "data": data}
+        message = self.client.session.msg("comm_msg", content)
+        if self.subshell is not None:
+            message["header"]["subshell_id"] = self.subshell
+        self.client.shell_channel.send(message)
+
+    def click(self, part: str) -> None:
+        """Press a button."""
+        self.send(part, {"method": "custom", "content": {"event": "click"}})
+
+    def move(self, part: str, value: float) -> None:
+        """Move a slider, or let the clock tick."""
+        self.send(part, {"method": "update", "state": {"value": value}, "buffer_paths": []})
+
+    def updates(self, part: str, key: str, seconds: float = 20.0) -> Iterator[Any]:
+        """What the kernel sends for one trait of a widget, as it comes."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                message = self.client.get_iopub_msg(timeout=1)
+            except queue.Empty:
+                continue
+            content = message["content"]
+            if message["msg_type"] == "comm_msg" and content["comm_id"] == self.parts[part]:
+                data = content["data"]
+                if data.get("method") == "update" and key in data["state"]:
+                    yield data["state"][key]
+                if data.get("method") == "update" and [key] in data.get("buffer_paths", []):
+                    yield bytes(message["buffers"][0])
+        raise AssertionError(f"{part}.{key} was not sent within {seconds:.0f} s")
+
+    def wait(self, expression: str, seconds: float = 20.0) -> None:
+        """Wait until an expression is true in the kernel."""
+        end = time.monotonic() + seconds
+        while not self.value(expression):
+            assert time.monotonic() < end, f"{expression} did not come true"
+            time.sleep(0.05)
+
+    def drain(self) -> None:
+        """Forget all messages that have come."""
+        try:
+            while True:
+                self.client.get_iopub_msg(timeout=0)
+        except queue.Empty:
+            pass
+
+
+@pytest.fixture(scope="module")
+def colab_packages(request: pytest.FixtureRequest) -> Path:
+    """A folder with Colab's kernel and widgets, kept from one test run to the next."""
+    folder = request.config.cache.mkdir("colab_kernel")
+    done = folder / "installed"
+    if not done.exists():
+        command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(folder), "--upgrade", *COLAB]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        if result.returncode != 0:
+            pytest.skip(f"{', '.join(COLAB)} cannot be installed: {result.stderr.strip()[-300:]}")
+        done.touch()
+    return folder
+
+
+@pytest.fixture(scope="module", params=["installed", "subshell", "colab"])
+def page(
+    request: pytest.FixtureRequest, root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Page]:
+    """A kernel in which a run stands ready; in `colab` the versions and the module of that name."""
+    colab = request.param == "colab"
+    paths = [str(root)]
+    if colab:
+        paths.insert(0, str(request.getfixturevalue("colab_packages")))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    environment["IPYTHONDIR"] = str(tmp_path_factory.mktemp("ipython"))
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(env=environment, cwd=str(tmp_path_factory.mktemp("work")))
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=120)
+        page = Page(client)
+        page.manager = manager
+        if request.param == "subshell":
+            message = client.session.msg("create_subshell_request")
+            client.control_channel.send(message)
+            page.subshell = client.get_control_msg(timeout=10)["content"].get("subshell_id")
+            if page.subshell is None:
+                pytest.skip("this ipykernel has no subshells")
+        page.run(SETUP.format(colab=colab))
+        page.colab = colab
+        yield page
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def test_versions(page: Page) -> None:
+    page.run("import ipykernel, ipywidgets, IPython")
+    versions = page.value("[ipykernel.__version__, IPython.__version__, ipywidgets.__version__]")
+    if page.colab:
+        assert versions == [package.partition("==")[2] for package in COLAB]
+    page.show()
+    assert page.value("player.ticks") is page.colab
+
+
+def test_play_knob_pause_scrub_step(page: Page) -> None:
+    """Everything the reader does, with the kernel usable in between."""
+    page.show()
+    page.drain()
+    page.click("play")
+    pictures = set()
+    ticks = iter(range(1, 10**6))
+    if page.colab:  # the page's clock starts when it is told to, and each tick is a message
+        assert True in page.updates("tick", "_playing")
+        for _ in range(5):
+            page.move("tick", next(ticks))
+    for jpeg in page.updates("picture", "value"):
+        pictures.add(jpeg)
+        if page.colab:
+            page.move("tick", next(ticks))
+        if len(pictures) == 4:
+            break
+    assert all(jpeg.startswith(b"\xff\xd8") for jpeg in pictures)
+    page.move("lr", 0.2)
+    page.wait("run.settings['lr'] == 0.2")
+    step = page.value("max(run.log)")
+    assert 0 < step <= page.value("run.step")
+    assert page.value("sum(range(10))") == 45  # a cell runs while it plays
+
+    page.drain()
+    start = time.monotonic()
+    page.click("play")
+    assert "Play" in page.updates("play", "description")
+    delay = time.monotonic() - start
+    assert page.value("player.state") == "paused"
+    step = page.value("run.step")
+    time.sleep(0.2)
+    assert page.value("run.step") == step
+    assert delay < 2.0  # 150 ms where nothing else runs
+
+    page.move("time", 3)
+    page.wait("run.step == 3")
+    assert page.value("player._knobs[0].inputs[0].value") == pytest.approx(0.05)
+    page.click("step")
+    page.move("tick", next(ticks))
+    page.wait("run.step == 4 and player.state == 'paused'")
+
+
+def test_result_in_a_later_cell(page: Page) -> None:
+    page.show()
+    page.click("play")
+    page.run("finished = player.result(run.step + 10)")
+    assert page.value("finished is run and player.state == 'paused'")
+    request = page.client.execute("player.result(run.step + 1)")
+    displayed = []
+    while True:
+        message = page.client.get_iopub_msg(timeout=30)
+        if message["parent_header"].get("msg_id") != request:
+            continue
+        if message["msg_type"] == "display_data":
+            displayed.append(message["content"]["data"])
+        if message["content"].get("execution_state") == "idle":
+            break
+    assert [sorted(data) for data in displayed] == [["image/jpeg", "text/plain"]]
+
+
+def test_interrupt_of_a_running_cell(page: Page) -> None:
+    page.show()
+    step = page.value("run.step")
+    request = page.client.execute("player.result(10**6)", stop_on_error=False)
+    time.sleep(1.0)
+    page.manager.interrupt_kernel()
+    while True:
+        reply = page.client.get_shell_msg(timeout=30)
+        if reply["parent_header"].get("msg_id") == request:
+            break
+    assert reply["content"]["ename"] == "KeyboardInterrupt"
+    assert page.value("player.state") == "paused"
+    assert page.value("run.step") > step
+    page.run("player.result(run.step + 2)")
+
+
+def test_interrupt_of_an_idle_kernel(page: Page) -> None:
+    page.show()
+    page.click("play")
+    page.wait("player.state == 'playing'")
+    time.sleep(0.3)
+    page.manager.interrupt_kernel()
+    time.sleep(0.3)
+    page.move("tick", 10**6)
+    page.wait("player.state == 'paused'")
+
+
+def test_rerun_while_it_plays(page: Page) -> None:
+    page.run("import ipywidgets.widgets.widget as w")
+    counts = set()
+    for _ in range(3):
+        page.run("old = globals().get('player')")
+        page.show("play(run, name='same')")
+        counts.add(page.value("len(getattr(w, '_instances', None) or w.Widget.widgets)"))
+        page.click("play")
+        page.wait("player.state == 'playing'")
+    assert page.value("old.state") == "closed"
+    assert len(counts) == 1
+    page.run("player.close()")

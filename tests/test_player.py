@@ -1,0 +1,688 @@
+"""The player without a page: its three engines, its knobs, what goes wrong, and what it leaves behind."""
+
+from __future__ import annotations
+
+import gc
+import io
+import signal
+import sys
+import threading
+import time
+import types
+import weakref
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from ipywidgets.widgets import widget as ipywidgets_base
+from PIL import Image
+from torch import Tensor, nn
+
+import dip_lessons as dip
+from dip_lessons import player as room
+from dip_lessons.player import Player, choice, pick_channel, play, slider
+from dip_lessons.player.panel import contact_sheet, encode
+
+STEPS = 24
+
+
+@pytest.fixture(scope="module")
+def network() -> dip.Network:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return dip.Network(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Conv2d(8, 6, 3)), name="tiny")
+
+
+@pytest.fixture(autouse=True)
+def _close_players():
+    yield
+    for player in list(room._players.values()):
+        player.close()
+
+
+@pytest.fixture
+def colab(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Colab, as far as the player looks."""
+    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+
+
+def make(
+    network: dip.Network, objective: dip.Objective | None = None, steps: int = STEPS, **options
+) -> dip.Run:
+    options = {"views": dip.random_views(jitter=2, rotate=5)} | options
+    picture = dip.Fourier(16)
+    return dip.optimize(picture, objective or dip.channel("2", 3), network, steps=steps, **options)
+
+
+def bare(network: dip.Network, steps: int = STEPS) -> dip.Run:
+    """What every engine has to equal: the run without a player."""
+    return make(network).advance(steps)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+def tick(player: Player) -> None:
+    player._panel.ticker.value += 1
+
+
+def shown(player: Player) -> bytes:
+    return player._panel.picture.value
+
+
+def message(player: Player) -> str:
+    return player._panel.note.value
+
+
+def failing(when: Callable[[], bool], error: BaseException | None = None) -> dip.Objective:
+    """Channel 3, but where ``when()`` holds: then ``error``, or NaN."""
+
+    def value(activations: dict[str, Tensor]) -> Tensor:
+        a = activations["2"][:, 3].mean(dim=(1, 2))
+        if when():
+            if error is None:
+                return a * float("nan")
+            raise error
+        return a
+
+    return dip.Objective(value, ["2"], code="mine")
+
+
+def once_at(call: int) -> Callable[[], bool]:
+    calls = iter(range(1, 10**9))
+    return lambda: next(calls) == call
+
+
+# The engines
+
+
+def test_foreground_equals_the_bare_loop(network: dip.Network) -> None:
+    run = play(make(network)).result()
+    assert run.history == bare(network).history
+    assert torch.equal(run.image, bare(network).image)
+
+
+def test_thread_equals_the_bare_loop(network: dip.Network) -> None:
+    player = play(make(network)).play()
+    wait_for(lambda: player.state == "done")
+    assert player.run.history == bare(network).history
+    assert torch.equal(player.run.image, bare(network).image)
+
+
+def test_handover_from_thread_to_foreground(network: dip.Network) -> None:
+    run = make(network, steps=200)
+    player = play(run).play()
+    wait_for(lambda: run.step >= 5)
+    player.pause()
+    assert 5 <= run.step < 200
+    assert player.state == "paused"
+    player.play()
+    assert player.result() is run  # while the thread plays
+    assert run.step == 200
+    assert run.history == bare(network, 200).history
+
+
+def test_colab_is_driven_by_ticks(network: dip.Network, colab: None) -> None:
+    run = make(network)
+    player = play(run)
+    tick(player)
+    assert run.step == 0  # not playing yet
+    player.play()
+    assert run.step == 0  # no thread takes steps
+    ticks = 0
+    while player.state == "playing":
+        tick(player)
+        ticks += 1
+    assert ticks < STEPS  # several steps a tick
+    assert player.state == "done"
+    assert run.history == bare(network).history
+    tick(player)
+    assert run.step == STEPS
+
+
+def test_ticks_hand_over_to_the_foreground(network: dip.Network, colab: None) -> None:
+    run = make(network, steps=400)
+    player = play(run).play()
+    tick(player)
+    assert 0 < run.step < 400
+    player.pause()
+    step = run.step
+    tick(player)
+    assert run.step == step
+    player.play().result()
+    assert run.history == bare(network, 400).history
+    playing = player._panel.ticker
+    assert not (playing.playing if playing.has_trait("playing") else playing._playing)
+
+
+def test_a_page_that_is_away_is_noticed(
+    network: dip.Network, colab: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "AWAY_SECONDS", 0.2)
+    run = make(network, steps=10**6)
+    player = play(run).play()
+    tick(player)
+    assert player.state == "playing"
+    wait_for(lambda: "press Play" in player._panel.status.value)
+    assert player.state == "away"
+    assert player._panel._buttons["play"].description == "Play"
+    step = run.step
+    player._panel._buttons["play"].click()
+    assert player.state == "playing"
+    tick(player)
+    assert run.step > step
+
+
+def test_steps_beyond_the_planned_number(network: dip.Network) -> None:
+    player = play(make(network))
+    player.result(5)
+    assert player.run.step == 5
+    assert player.state == "paused"
+    player.result()
+    player._panel._buttons["step"].click()
+    wait_for(lambda: player.run.step == STEPS + 1 and player.state == "done")
+    player.play()
+    wait_for(lambda: player.run.step == 2 * STEPS and player.state == "done")
+    assert player.result().step == 2 * STEPS  # nothing remained
+    assert player.result(2 * STEPS + 1).step == 2 * STEPS + 1
+    for wrong in (-1, 2.5, True, "3"):
+        with pytest.raises(ValueError, match="whole number"):
+            player.result(wrong)
+
+
+def test_pause_is_prompt(network: dip.Network) -> None:
+    def slow() -> bool:
+        time.sleep(0.04)
+        return False
+
+    player = play(make(network, failing(slow), steps=10**6)).play()
+    delays = []
+    for _ in range(3):
+        player.play()
+        step = player.run.step
+        wait_for(lambda step=step: player.run.step > step)
+        start = time.monotonic()
+        player._panel._buttons["play"].click()
+        delays.append(time.monotonic() - start)
+        assert player.state == "paused"
+        assert not any(thread.name == "dip-player" for thread in threading.enumerate())
+    assert min(delays) < 0.15  # one step and one picture; the best of three, for a busy machine
+
+
+def test_nobody_starves(network: dip.Network) -> None:
+    """Threads that release a lock and take it again at once keep all others out: not here."""
+    runs = [make(network, steps=10**6) for _ in range(2)]
+    players = [play(run, controls=["lr"], name=str(i)).play() for i, run in enumerate(runs)]
+    wait_for(lambda: min(run.step for run in runs) > 20)
+    before = runs[0].step
+    players[0]._knobs[0].inputs[0].value = 0.02
+    assert runs[0].settings["lr"] == 0.02
+    assert runs[0].step - before < 200
+    for player in players:
+        player.pause()
+
+
+def test_slow_pictures_are_drawn_less_often(network: dip.Network) -> None:
+    player = play(make(network))
+    show = player._panel.show
+    player._panel.show = lambda frame: (time.sleep(0.05), show(frame))
+    player._draw()
+    assert player._due - time.perf_counter() > 0.6  # at most a fifteenth of the time goes into pictures
+
+
+def test_global_generator_and_grad_mode_are_untouched(network: dip.Network) -> None:
+    state = torch.get_rng_state()
+    with torch.no_grad():
+        play(make(network), controls=["lr"]).result()
+        assert not torch.is_grad_enabled()
+    assert torch.equal(state, torch.get_rng_state())
+
+
+# The panel
+
+
+def test_panel_shows_the_run(network: dip.Network) -> None:
+    player = play(make(network))
+    player.result()
+    jpeg = np.asarray(Image.open(io.BytesIO(shown(player)))).astype(float)
+    true = 255 * player.run.image[0].permute(1, 2, 0).numpy()
+    assert np.abs(jpeg - true).mean() < 12  # JPEG halves the resolution of colour
+    assert f"step {STEPS} of {STEPS}" in player._panel.status.value
+    assert "cpu" in player._panel.status.value
+    assert f"from {min(player.run.history):.3g} to" in player._panel.status.value
+    assert player._panel.time.value == STEPS
+
+
+def test_scrubbing(network: dip.Network) -> None:
+    run = make(network, steps=60)
+    player = play(run, controls=["lr", pick_channel(network, ["0", "2"])])
+    run.advance(20).set(lr=0.2, objective=dip.channel("0", 7))
+    player.result()
+    history, last = list(run.history), run.image
+    player._panel.time.value = 11
+    assert run.step == 11
+    assert torch.equal(run.image, bare(network, 11).image)
+    assert shown(player) == encode(contact_sheet(run.image))
+    (lr,), (layer, index) = (knob.inputs for knob in player._knobs)
+    assert (lr.value, layer.value, index.value, index.max) == (0.05, "2", 3, 5)
+    player._panel.time.value = 40
+    assert (lr.value, layer.value, index.value, index.max) == (0.2, "0", 7, 7)
+    player._panel._buttons["rewind"].click()
+    assert (run.step, run.recorded, player._panel.time.value) == (0, 60, 0)
+    player.result()
+    assert run.history == history
+    assert torch.equal(run.image, last)
+    assert sorted(run.log) == [0, 20]
+
+
+def test_scrubbing_pauses_and_stays_within_what_is_recorded(network: dip.Network) -> None:
+    run = make(network, steps=10**5)
+    player = play(run).play()
+    wait_for(lambda: run.step > 10)
+    player._panel.time.value = 10**5 - 1
+    assert player.state == "paused"
+    assert run.step == run.recorded == player._panel.time.value < 10**5 - 1
+
+
+def test_a_change_after_a_scrub_drops_what_lay_ahead(network: dip.Network) -> None:
+    run = make(network)
+    player = play(run, controls=["lr"])
+    player.result()
+    player.rewind(10)
+    player._knobs[0].inputs[0].value = 0.4
+    assert run.recorded == 10
+    player.result()
+    assert run.history == make(network).advance(10).set(lr=0.4).advance(14).history
+
+
+def test_knobs_act_while_it_plays_and_are_logged(network: dip.Network) -> None:
+    run = make(network, steps=10**6)
+    controls = [
+        *["lr", "strength", "jitter", "scale", "rotate", "blur", "decay"],
+        choice("views", {"none": None, "some": dip.random_views(jitter=2, rotate=5)}),
+        slider("strength", 0.1, 1.5, label="again"),
+    ]
+    player = play(run, controls=controls).play()
+    wait_for(lambda: run.step > 3)
+    values = [0.1, 0.5, 3, 0.2, 20, 1.0, 1.5]
+    for knob, value in zip(player._knobs, values, strict=False):
+        knob.inputs[0].value = value
+    step = run.step
+    wait_for(lambda: run.step > step + 3)
+    player.pause()
+    now = run.settings
+    assert (now["lr"], now["decay"]) == (0.1, 1.5)
+    views = now["views"]
+    assert (views.strength, views.jitter, views.scale) == (0.5, 3, (0.8, 1.2))
+    assert (views.rotate, views.blur) == (20, 1.0)
+    assert player._knobs[-1].inputs[0].value == 0.5  # another knob for the same setting follows
+    assert player._knobs[7].inputs[0].value is None  # these views are none of the menu's
+    again = make(network, steps=10**6)
+    for step in sorted(run.log)[1:]:
+        again.advance(step - again.step).set(**run.log[step])
+    assert again.advance(run.step - again.step).history == run.history
+    player._knobs[7].inputs[0].value = "none"
+    assert run.settings["views"] is None
+    assert player._knobs[1].inputs[0].disabled
+    player._knobs[7].inputs[0].value = "some"
+    assert not player._knobs[1].inputs[0].disabled
+    assert player._knobs[1].inputs[0].value == 1.0
+
+
+def test_a_bad_value_is_explained_and_taken_back(network: dip.Network) -> None:
+    run = make(network)
+    player = play(run, controls=[choice("lr", {"good": 0.05, "bad": -1.0})])
+    player._knobs[0].inputs[0].value = "bad"
+    assert "above 0; got -1.0" in message(player)
+    assert player._knobs[0].inputs[0].value == "good"
+    assert sorted(run.log) == [0]
+    assert player.result().history == bare(network).history
+    assert message(player) == ""
+
+
+def test_channel_picker(network: dip.Network) -> None:
+    run = make(network)
+    player = play(run, controls=[pick_channel(network, ["2", "0"])])
+    layer, index = player._knobs[0].inputs
+    layer.value = "0"
+    assert run.settings["objective"].recipe == ("channel", "0", 3)
+    index.value = 7
+    layer.value = "2"  # has 6 channels only
+    assert run.settings["objective"].recipe == ("channel", "2", 5)
+    assert index.max == 5
+    with pytest.raises(KeyError, match="nearest"):
+        pick_channel(network, ["nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("controls", "error", "words"),
+    [
+        (["colour"], ValueError, "dip.slider"),
+        ([slider("colour", 0, 1)], ValueError, "no setting 'colour'"),
+        ([3], TypeError, "pick_channel"),
+    ],
+)
+def test_wrong_controls(network: dip.Network, controls: list, error: type, words: str) -> None:
+    with pytest.raises(error, match=words):
+        play(make(network), controls=controls)
+    assert not room._players
+
+
+def test_other_wrong_arguments(network: dip.Network) -> None:
+    with pytest.raises(ValueError, match="standard_views"):
+        play(make(network, views=None), controls="jitter")
+    with pytest.raises(TypeError, match="dip.optimize"):
+        play(network)
+    with pytest.raises(ValueError, match="low to a larger high"):
+        slider("lr", 1, 0.1)
+    with pytest.raises(ValueError, match="above 0"):
+        slider("lr", 0, 1, log=True)
+
+
+def test_sliders_reach_what_code_has_set(network: dip.Network) -> None:
+    run = make(network, lr=3.0)
+    player = play(run, controls=["lr", "decay"])
+    run.set(decay=-1.0)
+    player.rewind(0)
+    assert [knob.inputs[0].value for knob in player._knobs] == [pytest.approx(3.0), -1.0]
+    assert run.settings["lr"] == 3.0
+
+
+def test_bundle_holds_panel_and_picture(network: dip.Network) -> None:
+    player = play(make(network))
+    bundle = player._repr_mimebundle_()
+    assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "image/jpeg", "text/plain"}
+    view = bundle["application/vnd.jupyter.widget-view+json"]
+    assert view == {"version_major": 2, "version_minor": 0, "model_id": player._panel.box.model_id}
+    assert bundle["text/plain"] == play(make(network, steps=3))._repr_mimebundle_()["text/plain"]
+    player.close()
+    assert set(player._repr_mimebundle_()) == {"text/plain"}
+
+
+def test_every_control_has_words(network: dip.Network) -> None:
+    player = play(make(network), controls=["lr", pick_channel(network)])
+    queue, controls = [player._panel.box], []
+    while queue:
+        widget = queue.pop()
+        queue += getattr(widget, "children", ())
+        if widget.has_trait("disabled") and widget is not player._panel.ticker:
+            controls.append(widget)
+    assert len(controls) == 5 + 1 + 1 + 2
+    for control in controls:
+        assert control.description
+        assert control.tooltip if control.has_trait("tooltip") else control.description_tooltip
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_contact_sheet(channels: int) -> None:
+    images = torch.rand(5, channels, 6, 9, generator=torch.Generator().manual_seed(0))
+    sheet = contact_sheet(images)
+    bytes_ = (images * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    assert sheet.shape == (2 * 6 + 1, 3 * 9 + 2, 4 if channels == 4 else 3)
+    assert (sheet[:6, :9] == bytes_[0]).all()
+    assert (sheet[7:, 10:19] == bytes_[4]).all()
+    assert Image.open(io.BytesIO(encode(sheet))).size == (29, 13)
+    assert contact_sheet(images[:1]).shape[:2] == (6, 9)
+
+
+def test_large_pictures_are_sent_smaller() -> None:
+    assert max(Image.open(io.BytesIO(encode(np.zeros((2100, 900, 3), np.uint8)))).size) == 700
+
+
+# What it gives away
+
+
+def test_code_makes_the_picture_again(network: dip.Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dip, "load_network", lambda name: network)
+    monkeypatch.setattr(network, "loaded_as", {"name": "tiny", "weights": "embedded"})
+    picture = dip.Fourier((12, 15), decay=1.2, batch=2, generator=torch.Generator().manual_seed(5))
+    objective = dip.channel("2", 3) - 0.5 * dip.neuron("0", 1)
+    run = dip.optimize(picture, objective, network, views=dip.standard_views(), steps=9, lr=0.1, seed=4)
+    player = play(run, controls=["strength", "decay", pick_channel(network)])
+    player.result(4)
+    player._knobs[0].inputs[0].value = 0.5
+    player._knobs[1].inputs[0].value = 0.7
+    player.result(7)
+    player._knobs[2].inputs[1].value = 2
+    player.result(12)
+    player.rewind(11)
+    player._panel._buttons["copy"].click()
+    text = player.code()
+    assert "dip.Fourier((12, 15), batch=2, decay=1.2, generator=" in text
+    assert "run.advance(4).set(strength=0.5, decay=0.7)" in text
+    assert "strength=0.5" in message(player)
+    *lines, last = text.splitlines()
+    names: dict = {}
+    exec("\n".join([*lines, f"image = {last}"]), names)
+    assert torch.equal(names["image"], run.image)
+
+
+def test_code_names_what_it_cannot_write(network: dip.Network) -> None:
+    run = make(network, failing(lambda: False), views=lambda image, generator: image)
+    run.parameterization.set_image(torch.full((3, 16, 16), 0.3))
+    run = make(network, failing(lambda: False), views=lambda image, generator: image)
+    text = play(run).code()
+    assert "network = ...  # yours: tiny" in text
+    assert "objective = ...  # yours: mine" in text
+    assert "views = ...  # yours: <lambda>" in text
+    assert "other values" not in text
+    start = dip.Fourier(16).set_image(torch.full((3, 16, 16), 0.3))
+    run = dip.optimize(start, dip.channel("2", 3), network, steps=3)
+    assert "other values" in play(run).code()
+
+
+def test_save_picture(network: dip.Network, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    player = play(make(network), name="my run")
+    player._panel._buttons["save"].click()
+    (path,) = tmp_path.iterdir()
+    assert path.name.startswith("my_run_0000_")
+    assert str(path) in message(player)
+    saved = np.asarray(Image.open(path))
+    assert (saved == (player.run.image[0] * 255).round().byte().permute(1, 2, 0).numpy()).all()
+    with pytest.raises(FileExistsError):
+        player.save_picture(path)
+    monkeypatch.setattr(Image.Image, "save", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        player.save_picture("half.png")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("engine", ["thread", "ticks", "foreground"])
+def test_failure_at_step_37_and_going_on(
+    network: dip.Network, engine: str, request: pytest.FixtureRequest
+) -> None:
+    if engine == "ticks":
+        request.getfixturevalue("colab")
+    run = make(network, failing(once_at(37), ZeroDivisionError("<mine>")), steps=60)
+    player = play(run)
+    if engine != "foreground":
+        player.play()
+        wait_for(lambda: (tick(player) if engine == "ticks" else None, player.state == "failed")[1])
+    with pytest.raises(dip.RunError, match="step 37 .*ZeroDivisionError"):
+        player.result()
+    assert player.state == "failed"
+    assert "step 37 of the run failed" in message(player)
+    assert "&lt;mine&gt;" in message(player)
+    assert "<details>" in message(player)
+    assert run.step == 36
+    assert torch.equal(run.image, bare(network, 36).image)
+    assert shown(player) == encode(contact_sheet(run.image))
+    player.play()
+    assert message(player) == ""
+    wait_for(lambda: (tick(player) if engine == "ticks" else None, player.state == "done")[1])
+    assert player.result().history == bare(network, 60).history
+
+
+def test_a_knob_or_a_scrub_forgives_a_failure(network: dip.Network) -> None:
+    broken = [True]
+    run = make(network, failing(lambda: run.step == 7 and broken[0]))
+    player = play(run, controls=["lr"]).play()
+    wait_for(lambda: player.state == "failed")
+    assert "NaN" in message(player) or "nan" in message(player)
+    player._knobs[0].inputs[0].value = 0.1
+    assert (player.state, message(player)) == ("paused", "")
+    player.play()
+    wait_for(lambda: player.state == "failed")
+    player._panel.time.value = 3
+    assert player.state == "paused"
+    broken.clear()
+    broken.append(False)
+    assert player.result().step == STEPS
+
+
+def test_interrupt_in_a_step(network: dip.Network) -> None:
+    def interrupt() -> bool:
+        if run.step == 5 and player.state == "playing":
+            signal.raise_signal(signal.SIGINT)
+        return False
+
+    run = make(network, failing(interrupt))
+    player = play(run)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match="step 6"):
+        player.result()
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert (run.step, player.state, player._error) == (6, "paused", None)
+    assert "step 6 of" in player._panel.status.value
+    assert player.result().history == bare(network).history
+
+
+def test_interrupt_while_drawing(network: dip.Network) -> None:
+    run = make(network)
+    player = play(run)
+    show = player._panel.show
+
+    def interrupted(frame) -> None:
+        if player.state == "playing":
+            signal.raise_signal(signal.SIGINT)
+        show(frame)
+
+    player._panel.show = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        player.result()
+    assert player.state == "paused"
+    assert 0 < run.step < STEPS
+    player._panel.show = show
+    assert player.result().history == bare(network).history
+
+
+def test_interrupt_of_an_idle_kernel_pauses(network: dip.Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = types.SimpleNamespace(saved_sigint_handler=signal.SIG_IGN)
+    shell = types.SimpleNamespace(kernel=kernel, user_ns={})
+    monkeypatch.setattr(room, "_shell", lambda: shell)
+    player = play(make(network, steps=10**6)).play()
+    kernel.saved_sigint_handler(signal.SIGINT, None)
+    wait_for(lambda: player.state == "paused")
+
+
+def test_an_interrupt_raised_by_a_knob_leaves_the_kernel_alone(network: dip.Network) -> None:
+    run = make(network, steps=40)
+    player = play(run)
+    player.result()
+    run._value, value = (lambda *args: (signal.raise_signal(signal.SIGINT), value(*args))[1]), run._value
+    player._panel.time.value = 12  # repeats steps; the interrupt comes in one of them
+    del run._value
+    assert 0 <= run.step <= 12
+    assert player.result().step == 40
+
+
+# Reruns
+
+
+class Shell:
+    """The notebook's shell as far as the player looks at it."""
+
+    def __init__(self) -> None:
+        self.user_ns: dict = {"In": [""]}
+        self.request: dict = {}
+
+    def execute(self, text: str, cell: str | None = None) -> None:
+        self.user_ns["In"].append(text)
+        metadata = {"cellId": cell} if cell else {}
+        self.request = {"header": {"msg_id": str(len(self.user_ns["In"]))}, "metadata": metadata}
+
+    def get_parent(self) -> dict:
+        return self.request
+
+
+@pytest.mark.parametrize("cells", [("a", "b"), (None, None)], ids=["named cells", "nameless cells"])
+def test_a_rerun_closes_the_players_of_its_cell(
+    network: dip.Network, cells: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = Shell()
+    monkeypatch.setattr(room, "_shell", lambda: shell)
+
+    def execute(cell: int) -> list[Player]:
+        shell.execute(f"cell {cell}", cells[cell])
+        return [play(make(network, steps=10**6)) for _ in range(2)]
+
+    first, other = execute(0), execute(1)
+    first[0].play()
+    thread = first[0]._thread
+    again = execute(0)
+    assert [p.state for p in (*first, *other, *again)] == ["closed"] * 2 + ["ready"] * 4
+    assert not thread.is_alive()
+    with pytest.raises(RuntimeError, match="closed"):
+        first[0].result()
+    with pytest.raises(RuntimeError, match="closed"):
+        first[0].play()
+
+
+def test_named_and_forgotten_players(network: dip.Network) -> None:
+    named = [play(make(network), name="x") for _ in range(3)]
+    assert [player.state for player in named] == ["closed", "closed", "ready"]
+    many = [play(make(network)) for _ in range(room.UNNAMED + 2)]
+    assert [player.state for player in many] == ["closed"] * 2 + ["ready"] * room.UNNAMED
+    assert named[-1].state == "ready"
+    named[-1].close()
+    named[-1].close()  # once more does nothing
+
+
+def test_memory_after_five_reruns_is_that_after_one(network: dip.Network) -> None:
+    outputs, runs, widgets = [], [], []
+    for _ in range(5):
+        run = make(network, failing(lambda: False), steps=10**6)
+        player = play(run, name="rerun", controls=["lr", pick_channel(network)]).play()
+        wait_for(lambda run=run: run.step > 3)
+        player.pause()
+        outputs.append(player)  # a notebook keeps what its cells return
+        runs.append(weakref.ref(run))
+        del run, player
+        gc.collect()
+        widgets.append(len(ipywidgets_base._instances))
+        assert sum(ref() is not None for ref in runs) == 1
+    assert len(set(widgets)) == 1
+    outputs[-1].close()
+    gc.collect()
+    assert [ref() for ref in runs] == [None] * 5
+    assert not room._players
+
+
+def test_a_player_closes_while_it_plays(network: dip.Network) -> None:
+    player = play(make(network, steps=10**6)).play()
+    button, thread = player._panel._buttons["play"], player._thread
+    player.close()
+    assert not thread.is_alive()
+    button.click()  # a late click does nothing
+    assert player.state == "closed"
+
+
+def test_the_result_is_displayed_once(network: dip.Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    from IPython.core import display_functions
+
+    sent: list = []
+    monkeypatch.setattr(room, "_shell", Shell)
+    monkeypatch.setattr(display_functions, "publish_display_data", lambda data, **_: sent.append(data))
+    monkeypatch.setattr("IPython.core.interactiveshell.InteractiveShell.initialized", lambda: True)
+    play(make(network)).result()
+    (bundle,) = sent
+    assert set(bundle) == {"image/jpeg", "text/plain"}
