@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.error
+from collections import Counter
 
 import torch
 import torchvision
@@ -77,6 +78,7 @@ def fold_batch_norm(module: nn.Module) -> int:
     except Exception:
         return 0
     parts = dict(module.named_modules())
+    calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
     folded = 0
     for node in graph.nodes:
         norm = parts.get(node.target) if node.op == "call_module" else None
@@ -85,6 +87,8 @@ def fold_batch_norm(module: nn.Module) -> int:
         before = node.args[0]
         conv = parts.get(before.target) if before.op == "call_module" else None
         if not isinstance(conv, nn.Conv2d) or len(before.users) != 1:
+            continue
+        if calls[before.target] != 1 or calls[node.target] != 1:  # shared with another place
             continue
         fused = torch.nn.utils.fusion.fuse_conv_bn_eval(conv, norm)
         conv.weight, conv.bias = fused.weight, fused.bias
