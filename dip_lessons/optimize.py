@@ -145,7 +145,7 @@ class Run:
         return self.advance(max(0, self.steps - self.step))
 
     def _advance_one(self) -> Step:
-        with STEP_LOCK, _finishing_first():
+        with STEP_LOCK, _finishing_first(), torch.inference_mode(False):
             before = self.generator.get_state()
             try:
                 values = self._ascend()
@@ -336,16 +336,17 @@ class Run:
 
         Parts that are not this package's own (a parameterization, network, objective or views of yours) are
         not stored: hand them in. Raises ValueError that names what is missing, or says that the file is no
-        run.
+        run, and OSError for a file that cannot be read.
         """
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            if content["format"] != "dip_lessons run 1":
-                raise KeyError
-        except OSError:
-            raise
-        except Exception as error:
-            raise ValueError(f"{path} is not a complete file of Run.save ({type(error).__name__})") from error
+        with open(path, "rb") as file:
+            try:
+                content = torch.load(file, map_location="cpu", weights_only=True)
+                if content["format"] != "dip_lessons run 1":
+                    raise KeyError
+            except Exception as error:
+                raise ValueError(
+                    f"{path} is not a complete file of Run.save ({type(error).__name__})"
+                ) from error
         if network is None:
             if content["network"] is None:
                 raise ValueError("this run used a network of its own: Run.load(path, network=…)")
