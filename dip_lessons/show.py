@@ -100,7 +100,9 @@ def curves(
     size: tuple[float, float] = (6.4, 3.0),
 ) -> None:
     """Display curves by name: each a list of values, or a pair (xs, ys)."""
-    from matplotlib.figure import Figure  # here, for it takes as long to import as all the rest of the package
+    # Here, for it takes as long to import as all the rest of the package.
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
@@ -109,6 +111,12 @@ def curves(
         axes.plot(*[np.asarray(torch.as_tensor(p)) if isinstance(p, Tensor) else p for p in points], color=color)
         axes.lines[-1].set_label(name)
     axes.set(xlabel=x, ylabel=y, xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
+    logarithmic = [(axes.xaxis, axes.get_xlim())] * log_x + [(axes.yaxis, axes.get_ylim())] * log_y
+    for axis, (low, high) in logarithmic:
+        if high / low < 1000:  # few powers of ten: label 2 and 5 too, as plain numbers
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())  # or labels are written over each other
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     if len(series) > 1:
