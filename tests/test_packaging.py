@@ -257,4 +257,4 @@ def test_make_test_runs_both_halves_and_fails_if_one_does(bare: Path, units: int
 def test_the_code_is_clean(root: Path, words: tuple[str, ...]) -> None:
     pytest.importorskip(words[0])
     result = subprocess.run([sys.executable, "-m", *words], cwd=root, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.returncode == 0, (result.stdout + result.stderr)[:3000]
