@@ -62,12 +62,11 @@ def power_spectrum(image: Tensor) -> tuple[Tensor, Tensor]:
     A Hann window takes away the cross that the jump from one border to the opposite one would add.
     """
     height, width = image.shape[-2:]
-    x = image.double()
+    x = image.detach().cpu().double()  # not every device has float64
     window = torch.hann_window(height, dtype=x.dtype)[:, None] * torch.hann_window(width, dtype=x.dtype)
-    window = window.to(x)
     x = (x - x.mean(dim=(-2, -1), keepdim=True)) * window
     fy, fx = torch.fft.fftfreq(height, dtype=x.dtype), torch.fft.fftfreq(width, dtype=x.dtype)
-    frequency = torch.sqrt(fy[:, None] ** 2 + fx**2).to(x)
+    frequency = torch.sqrt(fy[:, None] ** 2 + fx**2)
     return frequency, torch.fft.fft2(x).abs().square().sum(dim=1)
 
 
