@@ -567,6 +567,7 @@ def test_interrupt_while_drawing(network: dip.Network) -> None:
         show(frame)
 
     player._panel.show = interrupted
+    player._due = 0.0  # so that the first step is drawn
     with pytest.raises(KeyboardInterrupt):
         player.result()
     assert player.state == "paused"

@@ -41,6 +41,7 @@ body[data-jp-theme-light="false"] .dip-player, html[theme="dark"] .dip-player, .
   --dip-line: #56b4e9; --dip-mark: #e69f00; }
 .dip-player .dip-main { gap: 20px; overflow: visible; }
 .dip-player .dip-side { flex: 1 1 260px; min-width: 0; overflow: visible; gap: 2px; }
+.dip-player .dip-side .jupyter-widgets { margin-left: 0; margin-right: 0; }
 .dip-player .dip-row { gap: 6px; overflow: visible; margin-bottom: 4px; }
 .dip-player .dip-row button { width: auto; padding: 0 12px; border-radius: 5px; margin: 2px 0; }
 .dip-player .dip-row .dip-play { min-width: 92px; }
@@ -253,7 +254,9 @@ def contact_sheet(images: Tensor) -> np.ndarray:
     tiles = tiles.repeat(3, axis=3) if tiles.shape[3] == 1 else tiles
     count, height, width, channels = tiles.shape
     least = math.ceil(math.sqrt(count))
-    columns = next((c for c in range(least, least * 3 // 2 + 1) if count % c == 0), least)  # full rows, if there are
+    columns = next(
+        (c for c in range(least, least * 3 // 2 + 1) if count % c == 0), least
+    )  # full rows, if there are
     gap = max(1, width // 48)
     rows = math.ceil(count / columns)
     shape = rows * (height + gap) - gap, columns * (width + gap) - gap, channels

@@ -1,0 +1,396 @@
+"""The player on a real page: Chromium, JupyterLab, and a reader who clicks everything."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "/usr/bin/chromium"))),
+    None,
+)
+OPTIONS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
+]
+
+SETUP = """
+import sys, time, types, torch
+import dip_lessons as dip
+from dip_lessons.player import pick_channel, play
+
+torch.set_num_threads(1)
+network = dip.Network(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU()), name="tiny")
+
+def slow(activations):
+    time.sleep(0.02)
+    return activations["0"][:, 1].mean(dim=(1, 2)) / (activations["0"].std(dim=(1, 2, 3)) + 1)
+
+def make(steps=100_000):
+    return dip.optimize(dip.Fourier((48, 64)), dip.Objective(slow, ["0"]), network, steps=steps)
+"""
+COLAB = 'sys.modules["google"] = sys.modules["google.colab"] = types.ModuleType("google.colab")'
+SHOW = "run = make()\nplayer = play(run, controls=['lr', 'decay', pick_channel(network)])\nplayer"
+
+
+@pytest.fixture(scope="module")
+def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """JupyterLab with a configuration of its own: its address and the folder of its notebooks."""
+    pytest.importorskip("jupyterlab")
+    folder = tmp_path_factory.mktemp("lab")
+    news = folder / "settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    news.parent.mkdir(parents=True)
+    news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    (folder / "notebooks").mkdir()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "PYTHONPATH": str(root),
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
+    command += ["--allow-root", "--IdentityProvider.token=dip", "--LabApp.expose_app_in_browser=True"]
+    command += [f"--ServerApp.root_dir={folder / 'notebooks'}"]
+    with open(folder / "log", "wb") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{address}/api", timeout=2).close()
+                break
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                assert server.poll() is None, (folder / "log").read_text()[-2000:]
+                time.sleep(0.25)
+        yield address, folder / "notebooks"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium. Where it is installed, CI must run these tests: there playwright may not be missing."""
+    if not os.environ.get("CI"):
+        pytest.importorskip("playwright", reason="playwright is not installed: pip install playwright")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield browser.new_context(
+            viewport={"width": 1100, "height": 1000}
+        )  # one, so that pages share a cache
+        browser.close()
+
+
+class Reader:
+    """Somebody in front of a notebook: runs cells, clicks, and looks at the screen."""
+
+    def __init__(self, browser: Any, lab: tuple[str, Path], name: str, cells: list[str], shots: Path) -> None:
+        address, folder = lab
+        listed = [
+            {"cell_type": "code", "id": f"cell-{i}", "metadata": {}, "source": text}
+            | {"outputs": [], "execution_count": None}
+            for i, text in enumerate(cells)
+        ]
+        kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        notebook = {"cells": listed, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+        (folder / f"{name}.ipynb").write_text(json.dumps(notebook))
+        self.shots = shots
+        self.page = browser.new_page()
+        self.page.goto(f"{address}/lab/workspaces/{name}/tree/{name}.ipynb?token=dip")
+        self.ready()
+        for i in range(len(cells)):
+            self.run(i)
+
+    def ready(self) -> None:
+        """Wait until the notebook is there and its kernel is connected."""
+        self.page.wait_for_function(
+            "window.jupyterapp?.shell?.currentWidget?.sessionContext?.isReady", timeout=120_000
+        )
+        self.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.ready")
+        self.page.evaluate("window.jupyterapp.shell.collapseLeft()")
+
+    def run(self, cell: int) -> None:
+        """Run a cell and wait until it is done."""
+        self.page.evaluate(
+            """async cell => {
+                const app = window.jupyterapp;
+                app.shell.currentWidget.content.activeCellIndex = cell;
+                await app.commands.execute('notebook:run-cell');
+            }""",
+            cell,
+        )
+
+    def command(self, name: str, **options: object) -> None:
+        """Execute one of JupyterLab's commands."""
+        run = "([name, options]) => window.jupyterapp.commands.execute(name, options)"
+        self.page.evaluate(run, [name, options])
+
+    def click(self, part: str) -> None:
+        """Click on a button of the panel."""
+        self.page.click(f"button.dip-{part}")
+
+    def tap(self, part: str, place: float, nth: int = 0) -> None:
+        """Click into the track of a slider, so far along it."""
+        track = self.page.locator(f".dip-{part} .noUi-base").nth(nth)
+        box = track.bounding_box()
+        track.click(position={"x": box["width"] * place, "y": box["height"] / 2}, force=True)
+
+    def status(self) -> str:
+        """The line under the picture."""
+        return self.page.inner_text(".dip-status")
+
+    def step(self) -> int:
+        """The step that the status line tells."""
+        return int(re.search(r"step (\d+)", self.status()).group(1))
+
+    def picture(self) -> str:
+        """The picture on screen, as text."""
+        return self.page.evaluate(
+            """() => {
+                const picture = document.querySelector('img.dip-picture');
+                const canvas = document.createElement('canvas');
+                canvas.width = picture.naturalWidth; canvas.height = picture.naturalHeight;
+                canvas.getContext('2d').drawImage(picture, 0, 0);
+                return canvas.toDataURL();
+            }"""
+        )
+
+    def wait(self, condition: Any, what: str, seconds: float = 20) -> None:
+        """Wait until something is seen."""
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                self.shoot("failure")
+                raise AssertionError(
+                    f"not seen within {seconds:g} s: {what}; the panel says {self.status()!r}"
+                )
+            self.page.wait_for_timeout(50)
+
+    def says(self, words: str) -> None:
+        """Wait until the status line says these words."""
+        self.wait(lambda: words in self.status(), words)
+
+    def shoot(self, name: str) -> None:
+        """Keep a screenshot for people to look at."""
+        self.page.screenshot(path=self.shots / f"{name}.png")
+
+
+@pytest.fixture
+def reader(
+    browser: Any, lab: tuple[str, Path], tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Any]:
+    """Make a reader by ``reader(cell, cell, …)``; the first cell, the setup, is put before them."""
+    readers = []
+
+    def read(*cells: str) -> Reader:
+        name = re.sub(r"\W+", "_", request.node.name)
+        readers.append(Reader(browser, lab, name, [SETUP, *cells], tmp_path))
+        return readers[-1]
+
+    yield read
+    for each in readers:
+        each.command("kernelmenu:shutdown")
+        each.page.close()
+
+
+def test_a_reader_plays(reader: Any) -> None:
+    at = reader(SHOW)
+    at.says("ready: press Play")
+    first = at.picture()
+
+    at.click("play")
+    at.says("playing")
+    at.wait(lambda: at.step() > 5, "five steps")
+    second = at.picture()
+    assert second != first
+    at.wait(lambda: at.picture() != second, "another picture")
+    assert at.page.inner_text("button.dip-play").strip() == "Pause"
+
+    at.tap("knobs", 0.9)  # the learning rate, while it plays
+    at.wait(lambda: float(at.page.inner_text(".dip-knobs .widget-readout >> nth=0")) > 0.3, "a higher rate")
+    at.shoot("playing")
+
+    at.click("play")
+    at.says("paused")
+    paused, still = at.step(), at.picture()
+    at.page.wait_for_timeout(400)
+    assert (at.step(), at.picture()) == (paused, still)
+
+    at.click("step")
+    at.wait(lambda: at.step() == paused + 1 and "paused" in at.status(), "one more step")
+    at.click("copy")
+    at.page.wait_for_selector(".dip-code")
+    assert re.search(r"run\.advance\(\d+\)\.set\(lr=0\.\d+\)", at.page.inner_text(".dip-code"))
+    at.shoot("settings")
+
+    at.click("rewind")
+    at.wait(lambda: at.step() == 0 and at.picture() == first, "the start")
+    at.tap("time", paused / 2 / 100_000)  # which is nearly nowhere
+    at.click("play")
+    at.wait(lambda: at.step() > paused, "playing on")
+    at.tap("time", 0.5)  # beyond what is recorded: as far as there is
+    at.says("paused")
+    assert at.step() >= paused
+    assert not at.page.locator(".dip-error").count()
+
+
+def test_scrubbing_shows_the_old_picture(reader: Any) -> None:
+    at = reader(SHOW.replace("make()", "make(60)"))
+    at.click("play")
+    at.says("done")
+    last = at.picture()
+    at.tap("time", 0.5)
+    at.wait(lambda: 25 <= at.step() <= 35, "the middle")
+    middle = at.picture()
+    assert middle != last
+    assert at.page.locator(".dip-plot path").count() == 2  # what lies ahead is still there
+    at.tap("time", 0.999)
+    at.wait(lambda: at.step() == 60, "the end")
+    assert at.picture() == last
+
+
+def test_rerun_and_reload_while_it_plays(reader: Any) -> None:
+    at = reader(SHOW)
+    at.click("play")
+    at.wait(lambda: at.step() > 5, "five steps")
+    at.run(1)
+    at.says("ready: press Play")
+    assert at.page.locator(".dip-player").count() == 1
+    at.click("play")
+    at.wait(lambda: at.step() > 5, "five steps of the new player")
+    at.command("docmanager:save")
+    at.page.reload()
+    at.ready()
+    at.page.wait_for_selector(".dip-status", timeout=60_000)
+    before = at.step()
+    at.wait(lambda: at.step() > before + 5, "the thread goes on behind the page's back")
+    at.click("play")
+    at.says("paused")
+
+
+def test_ticks_and_a_reload(reader: Any) -> None:
+    at = reader(COLAB, SHOW)
+    first = at.picture()
+    at.click("play")
+    at.says("playing")
+    at.wait(lambda: at.step() > 10, "ten steps")
+    assert at.picture() != first
+    at.click("play")
+    at.says("paused")
+    paused = at.step()
+    at.page.wait_for_timeout(400)
+    assert at.step() == paused
+    at.click("play")
+    at.wait(lambda: at.step() > paused, "going on")
+    at.command("docmanager:save")
+    at.page.reload()
+    at.ready()
+    at.page.wait_for_selector(".dip-status", timeout=60_000)
+    at.says("the page was away, press Play")
+    at.shoot("away")
+    stalled = at.step()
+    at.click("play")
+    at.wait(lambda: at.step() > stalled + 5, "going on after the reload")
+
+
+def test_errors_and_results(reader: Any) -> None:
+    broken = """
+def broken(activations):
+    if run.step == 7 and player.state == "playing" and wrong:
+        raise ValueError("<mine>")
+    return slow(activations)
+wrong = True
+run = dip.optimize(dip.Fourier(32), dip.Objective(broken, ["0"]), network, steps=20)
+player = play(run)
+player"""
+    at = reader(broken)
+    at.click("play")
+    at.says("stopped by an error")
+    assert "step 8 of the run failed" in at.page.inner_text(".dip-error")
+    assert "<mine>" in at.page.inner_text(".dip-error")
+    at.shoot("error")
+    at.page.evaluate(
+        "window.jupyterapp.shell.currentWidget.content.widgets.at(-1).model.sharedModel.source = "
+        "'wrong = False\\nplayer.play()\\nplayer.result()'"
+    )
+    at.run(1)
+    at.wait(lambda: at.page.locator("img:not(.dip-picture)").count() == 1, "the plain picture")
+    at.shoot("result")
+
+
+FOCUSED = """() => {
+    const part = document.activeElement.closest('[class*=dip-]:not(.dip-player):not(.dip-main)');
+    return part && [...part.classList].find(name => name.startsWith('dip-'));
+}"""
+
+CONTRAST = """selector => {
+    const channel = v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+    const light = ([r, g, b]) => .2126 * channel(r) + .7152 * channel(g) + .0722 * channel(b);
+    const numbers = text => text.match(/[0-9.]+/g).map(Number);
+    const element = document.querySelector(selector), style = getComputedStyle(element);
+    const ground = numbers(getComputedStyle(document.querySelector('.dip-player')).backgroundColor);
+    const ink = numbers(element.tagName == 'path' ? style.stroke : style.color);
+    const opacity = Number(style.opacity);
+    const mixed = ground.slice(0, 3).map((g, i) => opacity * ink[i] + (1 - opacity) * g);
+    const [low, high] = [light(mixed), light(ground)].sort((a, b) => a - b);
+    return (high + .05) / (low + .05);
+}"""
+
+
+def test_readable_in_both_themes_on_a_phone_and_by_keyboard(reader: Any) -> None:
+    at = reader(SHOW.replace("make()", "make(40)"))
+    at.click("play")
+    at.says("done")
+    at.click("copy")
+    at.page.wait_for_selector(".dip-code")
+    # WCAG 2.1 asks for these ratios: for text, and for what is drawn.
+    parts = dict.fromkeys((".dip-state", ".dip-status span:last-child", ".dip-steps", ".dip-code"), 4.5)
+    parts[".dip-plot path"] = 3.0
+    for theme in ("Dark", "Light"):
+        at.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+        at.page.wait_for_timeout(500)
+        for part, least in parts.items():
+            assert at.page.evaluate(CONTRAST, part) >= least, f"{part} in the {theme.lower()} theme"
+        at.shoot(f"wide {theme}")
+
+    at.page.set_viewport_size({"width": 400, "height": 1000})
+    at.page.wait_for_timeout(500)
+    assert at.page.locator(".dip-player").bounding_box()["width"] < 400
+    for part in ("player", "main", "side", "knobs"):
+        beyond = "part => (e => e.scrollWidth - e.clientWidth)(document.querySelector(`.dip-${part}`))"
+        assert at.page.evaluate(beyond, part) <= 0, f"{part} is cut off"
+    at.shoot("narrow")
+
+    at.page.focus("button.dip-rewind")
+    order = []
+    for _ in range(20):
+        order.append(at.page.evaluate(FOCUSED))
+        at.page.keyboard.press("Tab")
+    names = ["rewind", "play", "step", "time", "knobs", "save", "copy"]
+    assert list(dict.fromkeys(order))[:7] == [f"dip-{name}" for name in names]
