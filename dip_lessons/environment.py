@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import random
@@ -10,6 +9,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 import torch
+import torchvision
 
 T = TypeVar("T")
 
@@ -153,6 +153,8 @@ def setup(seed: int | None = 0) -> None:
     Raises:
         ValueError: the seed is out of range, or ``DIP_BUDGET`` is neither quick nor full.
     """
+    from . import __version__  # here, for the package imports this module before it is whole
+
     if seed is not None:
         if not 0 <= seed < 2**32:
             raise ValueError(f"seed is {seed}; numpy asks for an integer of at least 0 and below 2**32")
@@ -163,20 +165,12 @@ def setup(seed: int | None = 0) -> None:
         "quick": "few steps and small pictures, as tests use them; DIP_BUDGET=full for the lesson's own",
         "full": "the lesson's own numbers of steps; DIP_BUDGET=quick for a fast look",
     }
-    versions = [("python", platform.python_version())]
-    versions += [(name, installed_version(name) or "?") for name in ("torch", "torchvision", "dip-lessons")]
+    versions = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "dip_lessons": __version__,
+    }
     print("device  ", describe(device()))
-    print("versions", " · ".join(f"{name} {version}" for name, version in versions))
+    print("versions", " · ".join(f"{name} {version}" for name, version in versions.items()))
     print("budget  ", f"{budget()}: {meaning[budget()]}")
-
-
-def installed_version(distribution: str) -> str | None:
-    """Return the version of an installed distribution, or None where it is not installed.
-
-    Args:
-        distribution: its name in the package index, as in ``"dip-lessons"``.
-    """
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 
 from dip_lessons import environment
 
@@ -172,7 +173,7 @@ def test_setup_says_what_a_lesson_runs_on(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["device", "versions", "budget"]
     assert str(environment.device()) in lines[0]
-    assert f"torch {torch.__version__.split('+')[0]}" in lines[1]
+    assert f"torch {torch.__version__} · torchvision {torchvision.__version__} · dip_lessons 0." in lines[1]
     assert "full" in lines[2]
     assert "DIP_BUDGET=quick" in lines[2]
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import dip_lessons
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -49,6 +51,11 @@ def test_a_host_keeps_its_own_versions(project: dict) -> None:
     assert set(asked) == set(host)
     for name, version in host.items():
         assert asked[name].specifier.contains(version), name
+
+
+def test_the_citation_names_this_version(root: Path) -> None:
+    text = (root / "CITATION.cff").read_text("utf-8")
+    assert re.findall("^version: (.*)$", text, flags=re.MULTILINE) == [dip_lessons.__version__]
 
 
 # --- the wheel --------------------------------------------------------------------------------------------
@@ -125,7 +132,7 @@ print(importlib.metadata.version("dip-lessons"))
     shipped, intact = map(int, files.split())
     assert shipped == intact > 20
     assert weights == str(Path(site, "dip_lessons/data/weights/squeezenet1_1.fp16.npz"))
-    assert version == "0.1.0"
+    assert version == dip_lessons.__version__
 
 
 def test_the_wheel_installs_the_command(wheel: Path) -> None:
