@@ -90,7 +90,7 @@ def difference(a: Tensor, b: Tensor, gain: float = 1.0) -> Tensor:
 
 
 def curves(
-    series: Mapping[str, Sequence[float] | tuple[Sequence[float], Sequence[float]]],
+    series: Mapping[str, Tensor | Sequence[float] | tuple[Sequence[float], Sequence[float]]],
     *,
     x: str = "step",
     y: str = "objective",
@@ -108,7 +108,9 @@ def curves(
     axes = figure.add_subplot()
     for (name, line), color in zip(series.items(), COLORS * math.ceil(len(series) / len(COLORS))):  # noqa: B905
         points = line if isinstance(line, tuple) else (range(len(line)), line)
-        axes.plot(*[np.asarray(torch.as_tensor(p)) if isinstance(p, Tensor) else p for p in points], color=color)
+        axes.plot(
+            *[np.asarray(torch.as_tensor(p)) if isinstance(p, Tensor) else p for p in points], color=color
+        )
         axes.lines[-1].set_label(name)
     axes.set(xlabel=x, ylabel=y, xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
     logarithmic = [(axes.xaxis, axes.get_xlim())] * log_x + [(axes.yaxis, axes.get_ylim())] * log_y
@@ -213,7 +215,7 @@ def _checkerboard(size: tuple[int, int], square: int = 8) -> PILImage.Image:
     return PILImage.fromarray(grey).convert("RGBA")
 
 
-def _fitting(text: str, width: int) -> tuple[str, ImageFont.ImageFont]:
+def _fitting(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont | ImageFont.ImageFont]:
     """The text, shortened until it fits, and its font."""
     try:
         font = ImageFont.load_default(size=14)

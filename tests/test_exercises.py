@@ -1,4 +1,4 @@
-"""Every exercise: the notebook's own solution is right, its stub is unattempted, planted mistakes get their hints."""
+"""Every exercise: the notebook's solution is right, its stub unattempted, planted mistakes get their hints."""
 
 import importlib.util
 import json

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ rings = Exercise(
 )
 
 
-def _step(theta: Tensor, function, lr: float, sign: float = 1.0) -> Tensor:  # noqa: ANN001
+def _step(theta: Tensor, function: Callable[[Tensor], Tensor], lr: float, sign: float = 1.0) -> Tensor:
     theta = theta.detach().clone().requires_grad_()
     (gradient,) = torch.autograd.grad(function(theta), theta)
     return (theta + sign * lr * gradient).detach()
@@ -56,8 +57,8 @@ def _hill(theta: Tensor) -> Tensor:
     return -((theta - 2) ** 2).sum() + torch.sin(3 * theta).sum()
 
 
-def _cases() -> list:
-    def case(shape: tuple[int, ...], lr: float):  # noqa: ANN202
+def _cases() -> list[Callable[[], tuple]]:
+    def case(shape: tuple[int, ...], lr: float) -> Callable[[], tuple]:
         return lambda: (torch.randn(shape, generator=torch.Generator().manual_seed(len(shape))), _hill, lr)
 
     return [case((12,), 0.1), case((2, 3, 4), 0.3)]

@@ -62,7 +62,7 @@ class Exercise:
             return self._wrong(
                 f"hand in the function itself, `dip.check.{self.name}({self.name})`, without calling it"
             )
-        first: dict[str, Tensor] = {}
+        first: dict[str, dict[str, Tensor]] = {}
         for case in self.cases:
             try:
                 yours, gradients, changed = self._evaluate(answer, case)
@@ -70,7 +70,7 @@ class Exercise:
                 return Verdict(
                     self.name, "unattempted", "not attempted yet: write your answer in the cell above"
                 )
-            except Exception as error:  # noqa: BLE001 - whatever the learner's code does, it is told, not raised
+            except Exception as error:
                 where = traceback.extract_tb(error.__traceback__)[-1]
                 return self._wrong(
                     f"your function stopped with {type(error).__name__}: {error} (line {where.lineno}, `{where.line}`)"
@@ -145,7 +145,7 @@ class Exercise:
                     for case in self.cases
                 ):
                     return hint
-            except Exception:  # noqa: BLE001 - a mistake that does not run here is not the learner's
+            except Exception:
                 continue
         return None
 
@@ -173,7 +173,7 @@ class Exercise:
             return {"curves": {"target": target, "yours": yours}}
         return {}
 
-    def _wrong(self, message: str, **drawn: Mapping[str, Tensor]) -> Verdict:
+    def _wrong(self, message: str, **drawn: dict[str, Tensor]) -> Verdict:
         return Verdict(self.name, "wrong", message, **drawn)
 
 
