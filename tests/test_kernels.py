@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from jupyter_client import BlockingKernelClient, KernelManager
 
+from dip_lessons.environment import SETUP_CELL
+
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 COLAB = ("ipykernel==6.17.1", "ipython==7.34.0", "ipywidgets==7.7.1")  # frozen there
@@ -177,6 +179,14 @@ def test_versions(page: Page) -> None:
         assert versions == [package.partition("==")[2] for package in COLAB]
     page.show()
     assert page.value("player.ticks") is page.colab
+
+
+def test_the_setup_cell_runs_and_installs_nothing(page: Page) -> None:
+    page.run("from importlib.metadata import distributions")
+    page.run("installed = lambda: sorted((d.name, d.version) for d in distributions())")
+    page.run("before = installed()")
+    page.run(SETUP_CELL)
+    assert page.value("installed() == before") is True
 
 
 def test_play_knob_pause_scrub_step(page: Page) -> None:
