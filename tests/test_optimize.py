@@ -34,6 +34,7 @@ from dip_lessons import (
 )
 
 room = sys.modules["dip_lessons.optimize"]  # as an attribute of the package, the name is the function
+OutOfMemory = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)  # its name before torch 2.5
 VIEWS = random_views(jitter=2, scale=0.1, rotate=10, blur=0.5)
 
 
@@ -434,7 +435,7 @@ def root_of_zero(activations: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 FAILURES = [
     (raising(KeyError("lost")), "KeyError: 'lost'"),
-    (raising(torch.OutOfMemoryError("CUDA out of memory")), "Out of memory: take a smaller picture or crop"),
+    (raising(OutOfMemory("CUDA out of memory")), "Out of memory: take a smaller picture or crop"),
     (raising(RuntimeError("MPS backend out of memory")), "Out of memory"),
     (raising(RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")), "Out of memory"),
     (raising(MemoryError()), "Out of memory"),
@@ -480,7 +481,7 @@ def test_an_optimizer_that_fails_half_way_is_undone(monkeypatch: pytest.MonkeyPa
     def half() -> None:
         monkeypatch.setattr(run.optimizer, "step", plain)
         plain()
-        raise torch.OutOfMemoryError
+        raise OutOfMemory
 
     monkeypatch.setattr(run.optimizer, "step", half)
     with pytest.raises(RunError, match=f"step {step + 1} of the run failed.*Out of memory"):
