@@ -1,0 +1,127 @@
+"""Planted wrong answers to lesson 01: {exercise: {words of the hint it must get: source}}."""
+
+WRONG = {
+    "ascend": {
+        "goes downhill": """
+def ascend(x, objective, lr):
+    y = x.clone().detach().requires_grad_(True)
+    (-objective(y).sum()).backward()
+    return (y + lr * y.grad / y.grad.pow(2).mean((1, 2, 3), keepdim=True).sqrt()).detach()
+""",
+        "not normalised": """
+def ascend(x, objective, lr):
+    y = x.clone().detach().requires_grad_(True)
+    objective(y).sum().backward()
+    return (y + lr * y.grad).detach()
+""",
+        "a larger picture moves less": """
+def ascend(x, objective, lr):
+    y = x.clone().detach().requires_grad_(True)
+    objective(y).sum().backward()
+    return (y + lr * F.normalize(y.grad.flatten(1), dim=1).view_as(y)).detach()
+""",
+        "each picture has an rms of its own": """
+def ascend(x, objective, lr):
+    y = x.clone().detach().requires_grad_(True)
+    objective(y).sum().backward()
+    return (y + lr * y.grad / y.grad.pow(2).mean() ** 0.5).detach()
+""",
+        "divided each number by its own size": """
+def ascend(x, objective, lr):
+    y = x.clone().detach().requires_grad_(True)
+    objective(y).sum().backward()
+    return (y + lr * y.grad.sign()).detach()
+""",
+        "in place": """
+def ascend(x, objective, lr):
+    y = x.clone().detach().requires_grad_(True)
+    objective(y).sum().backward()
+    x += lr * y.grad / y.grad.pow(2).mean((1, 2, 3), keepdim=True).sqrt()
+    return x
+""",
+        "should return shape (1, 3, 16, 16)": """
+def ascend(x, objective, lr):
+    y = x.clone().detach().requires_grad_(True)
+    objective(y).sum().backward()
+    return (y + lr * y.grad / y.grad.pow(2).mean((1, 2, 3)).sqrt())[0].detach()
+""",
+    },
+    "high_frequency_share": {
+        "counted the mean as a wave": """
+def high_frequency_share(image, cutoff):
+    p = torch.fft.fft2(image).abs().pow(2).sum(0)
+    fy = torch.fft.fftfreq(image.shape[1]).view(-1, 1)
+    fx = torch.fft.fftfreq(image.shape[2]).view(1, -1)
+    return (p * ((fx**2 + fy**2).sqrt() > cutoff)).sum() / p.sum()
+""",
+        "power is their square": """
+def high_frequency_share(image, cutoff):
+    p = torch.fft.fft2(image - image.mean((1, 2), keepdim=True)).abs().sum(0)
+    fy = torch.fft.fftfreq(image.shape[1]).view(-1, 1)
+    fx = torch.fft.fftfreq(image.shape[2]).view(1, -1)
+    return (p * ((fx**2 + fy**2).sqrt() > cutoff)).sum() / p.sum()
+""",
+        "length of the frequency vector": """
+def high_frequency_share(image, cutoff):
+    p = torch.fft.fft2(image - image.mean((1, 2), keepdim=True)).abs().pow(2).sum(0)
+    fy = torch.fft.fftfreq(image.shape[1]).view(-1, 1)
+    fx = torch.fft.fftfreq(image.shape[2]).view(1, -1)
+    low = (fy.abs() <= cutoff) & (fx.abs() <= cutoff)
+    return 1 - p[low].sum() / p.sum()
+""",
+        "use fft2": """
+def high_frequency_share(image, cutoff):
+    p = torch.fft.rfft2(image - image.mean((1, 2), keepdim=True)).abs().pow(2).sum(0)
+    fy = torch.fft.fftfreq(image.shape[1]).view(-1, 1)
+    fx = torch.fft.rfftfreq(image.shape[2]).view(1, -1)
+    return (p * ((fx**2 + fy**2).sqrt() > cutoff)).sum() / p.sum()
+""",
+        "divide by the total": """
+def high_frequency_share(image, cutoff):
+    p = torch.fft.fft2(image - image.mean((1, 2), keepdim=True)).abs().pow(2).sum(0)
+    fy = torch.fft.fftfreq(image.shape[1]).view(-1, 1)
+    fx = torch.fft.fftfreq(image.shape[2]).view(1, -1)
+    return (p * ((fx**2 + fy**2).sqrt() > cutoff)).sum()
+""",
+        "no gradient reaches": """
+def high_frequency_share(image, cutoff):
+    p = torch.fft.fft2(image.detach() - image.detach().mean((1, 2), keepdim=True)).abs().pow(2).sum(0)
+    fy = torch.fft.fftfreq(image.shape[1]).view(-1, 1)
+    fx = torch.fft.fftfreq(image.shape[2]).view(1, -1)
+    return (p * ((fx**2 + fy**2).sqrt() > cutoff)).sum() / p.sum()
+""",
+    },
+    "grid_share": {
+        "take the mean away first": """
+def grid_share(size, period):
+    p = torch.fft.fft2(size).abs().pow(2)
+    fy = torch.arange(size.shape[0]) * period % size.shape[0] == 0
+    fx = torch.arange(size.shape[1]) * period % size.shape[1] == 0
+    return p[fy][:, fx].sum() / p.sum()
+""",
+        "H/period apart": """
+def grid_share(size, period):
+    p = torch.fft.fft2(size - size.mean()).abs().pow(2)
+    fy = torch.arange(size.shape[0]) % period == 0
+    fx = torch.arange(size.shape[1]) % period == 0
+    return p[fy][:, fx].sum() / p.sum()
+""",
+        "fx *and* fy": """
+def grid_share(size, period):
+    p = torch.fft.fft2(size - size.mean()).abs().pow(2)
+    fy = (torch.arange(size.shape[0]) * period % size.shape[0] == 0).view(-1, 1)
+    fx = (torch.arange(size.shape[1]) * period % size.shape[1] == 0).view(1, -1)
+    return (p * (fy | fx)).sum() / p.sum()
+""",
+        "one frequency only": """
+def grid_share(size, period):
+    p = torch.fft.fft2(size - size.mean()).abs().pow(2)
+    return p[size.shape[0] // period, size.shape[1] // period] / p.sum()
+""",
+        "add them up": """
+def grid_share(size, period):
+    p = torch.fft.fft2(size - size.mean()).abs().pow(2)
+    return p[:: size.shape[0] // period, :: size.shape[1] // period].mean() / p.mean()
+""",
+    },
+}
