@@ -208,10 +208,21 @@ def run(notebooks: Sequence[Path], *, check: bool = False, timeout: int = 600) -
         notebook.metadata["language_info"] = {"name": "python"}
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)
+            for output in cell.get("outputs", []):
+                without_widget(output.get("data", {}))
         if not check:
             nbformat.write(notebook, path)
         print(f" {time.monotonic() - start:.0f} s", flush=True)
     return int(failed > 0)
+
+
+def without_widget(data: dict[str, object]) -> None:
+    """Leave of a stored output what a page without a kernel can show: the picture, else a line of text."""
+    if data.pop("application/vnd.jupyter.widget-view+json", None) and not any(
+        k.startswith("image/") for k in data
+    ):
+        data.clear()
+        data["text/plain"] = "(sliders appear here when you run this cell)"
 
 
 # --- doctor ---------------------------------------------------------------------------------------------

@@ -185,7 +185,9 @@ def _caption(text: str) -> None:
 def _cell(v: object) -> object:
     if isinstance(v, Tensor):
         v = v.item()
-    return f"{v:.3g}" if isinstance(v, float) else v
+    if isinstance(v, float):
+        return f"{v:,.0f}" if 1000 <= abs(v) < 1e7 else f"{v:.3g}"
+    return v
 
 
 def _as_list(images: Pictures) -> list[Tensor]:

@@ -440,3 +440,16 @@ def test_address_refuses_what_is_none(course: Path, url: str) -> None:
     assert result.returncode == 1
     assert "is not an address as in https://github.com/someone/dip_lessons" in result.stderr
     assert tree(course) == before
+
+
+def test_a_stored_widget_leaves_its_picture_or_a_line_of_text() -> None:
+    """A page without a kernel would write an error in the widget's place."""
+    view = {"application/vnd.jupyter.widget-view+json": {"model_id": "0"}}
+    player = {**view, "image/jpeg": "…", "text/plain": "<player>"}
+    sliders = {**view, "text/plain": "interactive(children=(…))"}
+    plain = {"text/plain": "3"}
+    for data in (player, sliders, plain):
+        __main__.without_widget(data)
+    assert player == {"image/jpeg": "…", "text/plain": "<player>"}
+    assert sliders == {"text/plain": "(sliders appear here when you run this cell)"}
+    assert plain == {"text/plain": "3"}

@@ -87,8 +87,8 @@ def test_curves_draw_lists_and_pairs(monkeypatch):
 
 def test_a_table_rounds_numbers_and_keeps_words(monkeypatch):
     seen = shown(monkeypatch)
-    dip.table([["pixels", 0.123456, torch.tensor(7.0)], ["Fourier", 12, None]], ["arm", "value", "steps"])
-    assert seen[0].data.splitlines()[2:] == ["| pixels | 0.123 | 7 |", "| Fourier | 12 | None |"]
+    dip.table([["pixels", 0.123456, torch.tensor(7.0)], ["Fourier", 12, 1234.5]], ["arm", "value", "steps"])
+    assert seen[0].data.splitlines()[2:] == ["| pixels | 0.123 | 7 |", "| Fourier | 12 | 1,234 |"]
 
 
 def test_a_film_loops_with_all_its_frames(monkeypatch, tmp_path):

@@ -19,7 +19,7 @@ def rings(width, size):
 def rings(width, size):
     i = torch.arange(size) - (size - 1) / 2
     r = (i[None, :] ** 2 + i[:, None] ** 2).sqrt()
-    return (0.5 + 0.5 * torch.cos(2 * torch.pi * r / float(width))).repeat(1, 3, 1, 1)
+    return (0.5 + 0.5 * torch.cos(2 * torch.pi * r / width.item())).repeat(1, 3, 1, 1)
 """,
         "should return shape (1, 3, 48, 48)": """
 def rings(width, size):
