@@ -44,7 +44,7 @@ notebooks: $(VENV)/.lab
 	$(BIN)/dip-lessons run notebooks/*.ipynb
 
 bench: $(VENV)/.lab
-	@$(BIN)/python tests/benchmark.py
+	@$(BIN)/python -m tests.bench
 
 doctor: $(VENV)/.lab
 	@$(BIN)/dip-lessons doctor

@@ -1,0 +1,117 @@
+"""What a step costs: ``make bench``, or ``python -m tests.bench``.
+
+Three tables: seconds for a picture of 224 px in 160 steps; a step against its floor, which is forward and backward
+through only the part of the network that is needed; and the player against the bare loop. Ratios are medians of
+measurements that take turns in one run, of the process's CPU time, which a busy machine changes least.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+import dip_lessons as dip
+
+SIZE = 224
+LAYERS = {"squeezenet1_1": "features.9", "inception_v3": "Mixed_6b"}
+
+
+def make(name: str, layer: str, steps: int = 160) -> dip.Run:
+    """The run that everything here measures."""
+    network = dip.load_network(name)
+    picture = dip.Fourier(SIZE, device=network.device)
+    views = dip.standard_views()
+    return dip.optimize(picture, dip.channel(layer, 10), network, views=views, steps=steps)
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was asked to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def cost(function: Callable[[], object], device: torch.device) -> float:
+    """Seconds of CPU time, or of the clock where another device does the work."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    wait(device)
+    start = clock()
+    function()
+    wait(device)
+    return clock() - start
+
+
+def ratio(a: Callable[[], object], b: Callable[[], object], device: torch.device, turns: int = 12) -> float:
+    """Median of cost(a) / cost(b), in turns."""
+    for function in (a, b):
+        function()  # the first call allocates
+    return statistics.median(cost(a, device) / cost(b, device) for _ in range(turns))
+
+
+def floor(run: dip.Run) -> Callable[[], object]:
+    """Forward and backward through the network to the objective's layer, for a fixed picture, and nothing else."""
+    network, objective = run.network, run.settings["objective"]
+    x = run.image.contiguous(memory_format=torch.channels_last).requires_grad_()
+    return lambda: torch.autograd.grad(objective(network(x, objective.layers)).sum(), x)
+
+
+def pictures() -> None:
+    """Seconds for a picture, as a learner waits for it."""
+    print(f"\n{SIZE} px, 160 steps                clock      CPU    steps/s")
+    for name, layer in LAYERS.items():
+        run = make(name, layer)
+        clock, cpu = time.perf_counter(), time.process_time()
+        run.finish()
+        wait(run.network.device)
+        clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
+        print(f"{name:<14} {layer:<12} {clock:9.1f} s {cpu:6.1f} s {160 / clock:9.1f}")
+
+
+def steps() -> None:
+    """A step against its floor."""
+    print("\na step / its floor")
+    for name, layer in LAYERS.items():
+        run = make(name, layer)
+        found = ratio(
+            lambda run=run: run.advance(4), lambda f=floor(run): [f() for _ in range(4)], run.network.device
+        )
+        print(f"{name:<14} {layer:<12} {found:9.2f}")
+
+
+def player() -> None:
+    """The player's loop, with its pictures and curves, against the bare one; and how long Pause takes."""
+    bare, played = make("squeezenet1_1", "features.9", 10**6), make("squeezenet1_1", "features.9", 10**6)
+    panel = dip.play(played, controls=["lr", "strength"], name="bench")
+
+    def play() -> None:
+        goal = played.step + 48
+        panel.play(48)
+        while played.step < goal:
+            time.sleep(0.002)
+        panel.pause()
+
+    found = ratio(play, lambda: bare.advance(48), bare.network.device, turns=5)
+    waits = []
+    for _ in range(10):
+        panel.play()
+        time.sleep(0.4)
+        start = time.perf_counter()
+        panel.pause()
+        waits.append(1000 * (time.perf_counter() - start))
+    panel.close()
+    print(f"\nplayer / bare loop {found:20.2f}")
+    print(
+        f"Pause acts within  {statistics.median(waits):17.0f} ms (median of 10), {max(waits):.0f} ms at most"
+    )
+
+
+if __name__ == "__main__":
+    device = dip.load_network("squeezenet1_1").device
+    print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads")
+    pictures()
+    steps()
+    player()
