@@ -596,6 +596,21 @@ def test_another_thread_sees_whole_steps_only() -> None:
     assert fingerprint(run) == pictures[40]
 
 
+def test_the_picture_is_not_looked_at_in_the_middle_of_a_step() -> None:
+    run, seen = small_run(), []
+    asks = [lambda: run.image, lambda: run.set(lr=0.2), lambda: run.advance(), lambda: run.rewind(0)]
+    threads = [threading.Thread(target=lambda ask=ask: seen.append(ask())) for ask in asks]
+    with room.STEP_LOCK:  # as a step holds it
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=0.05)
+        assert seen == []
+    for thread in threads:
+        thread.join()
+    assert len(seen) == len(asks)
+
+
 # --- keeping ----------------------------------------------------------------------------------------------
 
 

@@ -135,8 +135,8 @@ class Network(nn.Module):
         self.bgr, self.input_size, self.has_logits = bgr, input_size, has_logits
         self.mean: Tensor
         self.std: Tensor
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
         for part in self.module.modules():
             if hasattr(part, "inplace"):
                 part.inplace = False  # type: ignore[assignment]  # or it would overwrite what was asked for
