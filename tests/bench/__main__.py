@@ -76,9 +76,8 @@ def steps() -> None:
     print("\na step / its floor")
     for name, layer in LAYERS.items():
         run = make(name, layer)
-        found = ratio(
-            lambda run=run: run.advance(4), lambda f=floor(run): [f() for _ in range(4)], run.network.device
-        )
+        least = floor(run)
+        found = ratio(lambda: run.advance(4), lambda: [least() for _ in range(4)], run.network.device)  # noqa: B023
         print(f"{name:<14} {layer:<12} {found:9.2f}")
 
 
