@@ -8,7 +8,6 @@ import math
 import operator
 import os
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -312,13 +311,13 @@ class Run:
                 "step": self.step,
                 "checkpoints": {**self._checkpoints, self.step: self._state()},
             }
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            part = path.with_name(f".{path.name}.{os.getpid()}.part")
             try:
-                with os.fdopen(handle, "wb") as file:
+                with open(part, "wb") as file:
                     torch.save(_plain(content), file)
-                os.replace(name, path)
+                os.replace(part, path)
             except BaseException:
-                os.unlink(name)
+                part.unlink(missing_ok=True)
                 raise
         return path
 
