@@ -101,9 +101,8 @@ def browser() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield browser.new_context(
-            viewport={"width": 1100, "height": 1000}
-        )  # one, so that pages share a cache
+        # One context for all, so that pages share a cache.
+        yield browser.new_context(viewport={"width": 1100, "height": 1000})
         browser.close()
 
 
@@ -329,18 +328,22 @@ wrong = True
 run = dip.optimize(dip.Fourier(32), dip.Objective(broken, ["0"]), network, steps=20)
 player = play(run)
 player"""
-    at = reader(broken)
+    at = reader(broken, "None")
     at.click("play")
     at.says("stopped by an error")
     assert "step 8 of the run failed" in at.page.inner_text(".dip-error")
     assert "<mine>" in at.page.inner_text(".dip-error")
     at.shoot("error")
     at.page.evaluate(
-        "window.jupyterapp.shell.currentWidget.content.widgets.at(-1).model.sharedModel.source = "
-        "'wrong = False\\nplayer.play()\\nplayer.result()'"
+        "text => window.jupyterapp.shell.currentWidget.content.widgets[2].model.sharedModel.source = text",
+        "wrong = False\nplayer.play()\nplayer.result()",
     )
-    at.run(1)
+    at.run(2)
     at.wait(lambda: at.page.locator("img:not(.dip-picture)").count() == 1, "the plain picture")
+    at.says("done")  # the panel is still there, and drawn anew
+    assert at.page.locator(".dip-player").count() == 1
+    at.click("step")
+    at.wait(lambda: at.step() == 21, "one more step")
     at.shoot("result")
 
 

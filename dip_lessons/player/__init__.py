@@ -106,6 +106,7 @@ class Player:
         self._times: deque[float] = deque(maxlen=40)
         self._control, self._drawing = threading.RLock(), threading.Lock()
         self._settings = run.settings
+        self._shown: Any = None  # IPython's handle of the output that holds the panel
         listed = [controls] if isinstance(controls, (str, Control)) else controls
         self._knobs = [Knob(control, self._settings, self._turned) for control in listed]
         handlers: dict[str, Callable] = {
@@ -202,6 +203,8 @@ class Player:
             picture = base64.b64encode(still(self._frame())).decode("ascii")
             data = {"image/jpeg": picture, "text/plain": "<the picture and its curve>"}
             display(data, metadata={"image/jpeg": {"width": 760}}, raw=True)
+            if self._shown is not None:  # a stored notebook has this picture in place of the panel
+                self._shown.update(self._repr_mimebundle_(), metadata=self._size(), raw=True)
         return self.run
 
     def save_picture(self, path: str | Path | None = None) -> Path:
@@ -256,6 +259,17 @@ class Player:
         picture = base64.b64encode(self._panel.jpeg).decode("ascii")
         bundle = {"application/vnd.jupyter.widget-view+json": view, "image/jpeg": picture}
         return {**bundle, "text/plain": repr(self)}
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        self._shown = display(
+            self._repr_mimebundle_(), metadata=self._size(), raw=True, display_id=_shell() is not None
+        )
+
+    def _size(self) -> dict[str, object]:
+        """How large the picture is shown in place of the panel."""
+        return {"image/jpeg": {"width": self._panel.width}} if self._state != "closed" else {}
 
     def _open_run(self) -> Run:
         if self._state == "closed":

@@ -127,9 +127,12 @@ class ChannelPicker(Control):
         return [layer, _knob(self, widgets.BoundedIntText, "channel", max=self.channels[layer.value] - 1)]
 
     def show(self, inputs: Inputs, value: Any) -> None:
+        layer, index = inputs
         name, *arguments = getattr(value, "recipe", None) or (None,)
-        if name == "channel" and arguments[0] in self.channels:
-            layer, index = inputs
+        index.disabled = not (name == "channel" and arguments[0] in self.channels)
+        if index.disabled:  # another kind of objective: choosing a layer replaces it
+            layer.value = None
+        else:
             layer.value, index.max = arguments[0], self.channels[arguments[0]] - 1
             index.value = arguments[1]
 

@@ -96,7 +96,7 @@ class Panel:
     """
 
     def __init__(self, knobs: Sequence[Knob], events: Mapping[str, Callable]) -> None:
-        self.jpeg, self._shown_step = b"", 0
+        self.jpeg, self.width, self._shown_step = b"", 0, 0
         self._buttons = {}
         for name, text, icon, tooltip in (
             ("rewind", "Start", "fast-backward", "Go back to the start; nothing is lost"),
@@ -158,10 +158,13 @@ class Panel:
         """Write a note under the curve, or take it away."""
         if error is not None:
             what = str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
-            lines = html.escape("".join(traceback.format_exception(error)))
+            # Not traceback.format_exception, which parses the lines for its carets: Python 3.11 cannot do that
+            # in a thread while a cell is parsed in another.
+            calls = traceback.extract_tb((error.__cause__ or error).__traceback__)
+            lines = "\n".join(f"{c.filename}:{c.lineno} in {c.name}\n    {c.line}" for c in calls)
             self.note.value = (
                 f'<div class="dip-note dip-error" role="alert">{html.escape(what)}'
-                f"<details><summary>Traceback</summary><pre>{lines}</pre></details></div>"
+                f"<details><summary>Where</summary><pre>{html.escape(lines)}</pre></details></div>"
             )
         elif text:
             code = f'<pre class="dip-code">{html.escape(code)}</pre>' if code else ""
@@ -189,9 +192,9 @@ class Panel:
         """Show small pictures larger: tiny ones with their pixels to be seen."""
         longest = max(width, height)
         factor = math.ceil(256 / longest) if longest <= 128 else max(1.0, min(1.5, 384 / longest))
-        shown = f"{round(width * factor * min(1.0, 448 / (longest * factor)))}px"
-        if self.picture.layout.width != shown:
-            self.picture.layout.width = shown
+        shown = round(width * factor * min(1.0, 448 / (longest * factor)))
+        if self.width != shown:
+            self.width, self.picture.layout.width = shown, f"{shown}px"
             (self.picture.add_class if longest <= 128 else self.picture.remove_class)("dip-enlarged")
 
 
@@ -299,6 +302,7 @@ def still(frame: Frame) -> bytes:
         if step <= frame.step:
             right.axvline(step, color="#d55e00", linestyle=":", linewidth=1)
     right.set(xlabel="step", ylabel="objective")
+    right.xaxis.get_major_locator().set_params(integer=True)
     right.spines[["top", "right"]].set_visible(False)
     file = io.BytesIO()
     figure.savefig(file, format="jpeg", pil_kwargs={"quality": 90})
