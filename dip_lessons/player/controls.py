@@ -6,7 +6,7 @@ import contextlib
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any
 
 import ipywidgets as widgets
@@ -56,6 +56,7 @@ class Slider(Control):
     setting: str
     low: float
     high: float
+    _: KW_ONLY
     log: bool = False
     step: float | None = None
     label: str | None = None
@@ -99,11 +100,20 @@ class Choice(Control):
         setting: a name that ``run.set`` takes, such as ``"objective"`` or ``"views"``.
         options: values by what is written for them.
         label: what is written beside it; None takes the setting's name.
+
+    Raises ValueError where there is nothing to choose from.
     """
 
     setting: str
     options: Mapping[str, object]
+    _: KW_ONLY
     label: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.options, Mapping) or not self.options:
+            raise ValueError(
+                f"a choice needs its options by name, as in {{'none': None}}; got {self.options!r}"
+            )
 
     def inputs(self) -> Inputs:
         return [_knob(self, widgets.Dropdown, options=list(self.options), value=None)]
