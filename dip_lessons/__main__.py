@@ -170,10 +170,19 @@ def run(notebooks: Sequence[Path], *, check: bool = False, timeout: int = 600) -
         import nbformat
         from nbclient import NotebookClient
         from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+        from nbclient.output_widget import OutputWidget
     except ImportError as error:
         raise CommandError(
             f"{error.name} is not installed; {sys.executable} -m pip install nbclient"
         ) from error
+
+    class SilentOutput(OutputWidget):
+        """Collects what sliders draw, without telling the kernel: a message sent on the channel on which
+        nbclient awaits the cell's reply can make it miss the reply, and wait for ever."""
+
+        def send(self, *_: object, **__: object) -> None:
+            pass
+
     missing = [str(path) for path in notebooks if not (path.suffix == ".ipynb" and path.is_file())]
     if missing:
         raise CommandError(f"no such notebook: {', '.join(missing)}")
@@ -192,6 +201,7 @@ def run(notebooks: Sequence[Path], *, check: bool = False, timeout: int = 600) -
             resources={"metadata": {"path": str(path.resolve().parent)}},
             on_cell_start=lambda cell, cell_index: print(".", end="", flush=True),
         )
+        client.widget_registry = {"@jupyter-widgets/output": {"OutputModel": SilentOutput}}
         try:
             client.execute(env=environment)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
