@@ -6,6 +6,7 @@ import io
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -217,12 +218,11 @@ def _checkerboard(size: tuple[int, int], square: int = 8) -> PILImage.Image:
     return PILImage.fromarray(grey).convert("RGBA")
 
 
-def _fitting(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont | ImageFont.ImageFont]:
-    """The text, shortened until it fits, and its font."""
-    try:
-        font = ImageFont.load_default(size=14)
-    except (TypeError, OSError):  # Pillow before 10.1, or built without FreeType
-        font = ImageFont.load_default()
+def _fitting(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont]:
+    """The text, shortened until it fits, and its font: matplotlib's own, which has mathematical signs."""
+    import matplotlib
+
+    font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), size=13)
     while font.getlength(text) > width and len(text) > 1:
         text = text[:-2] + "…"
     return text, font
