@@ -290,7 +290,7 @@ def still(frame: Frame) -> bytes:
     from matplotlib.figure import Figure  # not pyplot: no global state
 
     height, width = frame.picture.shape[:2]
-    figure = Figure(figsize=(7.6, 3.2), dpi=150, layout="constrained")
+    figure = Figure(figsize=(7.6, 3.2), dpi=120, layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[min(2.0, max(0.8, width / height)), 1.3])
     small = max(height, width) <= 128
     left.imshow(
