@@ -1,6 +1,6 @@
 """Differentiable image parameterizations: a picture is a function of parameters.
 
-    parameters → picture → many views → activations → one number → better parameters
+parameters → picture → many views → activations → one number → better parameters
 """
 
 from . import assets, check, metrics
