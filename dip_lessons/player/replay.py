@@ -11,6 +11,7 @@ import torch
 
 from .. import parameterizations
 from ..objectives import Objective
+from ..objectives.objective import is_recipe
 from ..optimize import Run, optimize
 from ..views import Views
 
@@ -109,4 +110,5 @@ def _objective(recipe: tuple) -> str:
         return repr(arguments[0])
     if name in "+-*":
         return f"({_objective(arguments[0])} {name} {_objective(arguments[1])})"
-    return f"dip.{name}({', '.join(map(repr, arguments))})"
+    written = [_objective(a) if is_recipe(a) else repr(a) for a in arguments]
+    return f"dip.{name}({', '.join(written)})"

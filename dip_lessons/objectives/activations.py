@@ -1,0 +1,104 @@
+"""Objectives that ask for one activation: neurons, channels, logits, directions, layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ..networks import LOGITS
+from .objective import Activations, Objective, maker
+
+
+@maker
+def channel(layer: str, index: int) -> Objective:
+    """The mean of one channel over its whole map: a texture that the channel likes everywhere."""
+    return _of_channel("channel", layer, index, lambda a: a.reshape(len(a), -1).mean(dim=1))
+
+
+@maker
+def neuron(layer: str, index: int, y: int | None = None, x: int | None = None) -> Objective:
+    """One unit of a channel, at row y and column x of its map; the middle where they are left out."""
+
+    def unit(a: Tensor) -> Tensor:
+        if a.ndim < 3:  # a layer without place has one unit in each channel
+            return a
+        row = a.shape[1] // 2 if y is None else y
+        column = a.shape[2] // 2 if x is None else x
+        if not (0 <= row < a.shape[1] and 0 <= column < a.shape[2]):
+            raise IndexError(
+                f"{layer} has a map of {tuple(a.shape[1:])} here; ({row}, {column}) lies outside it"
+            )
+        return a[:, row, column]
+
+    place = () if y is None and x is None else (y, x)
+    return _of_channel("neuron", layer, index, unit, *place)
+
+
+@maker
+def logit(index: int) -> Objective:
+    """The output for one class, before the softmax; ``network.classes.index(name)`` gives the index."""
+    objective = _of_channel("logit", LOGITS, index, lambda a: a)
+    return Objective(objective.function, (LOGITS,), code=f"logit({index})", recipe=("logit", index))
+
+
+@maker
+def direction(layer: str, vector: Tensor | Sequence[float], power: float = 0.0) -> Objective:
+    """A direction v in the space of channels: mean over places of a·v · max(.1, cos(a, v))^power.
+
+    Args:
+        layer: a layer with C channels.
+        vector: v, of length C.
+        power: how much the angle counts; 0 is the plain dot product, 1 or 2 keep pictures from being merely
+            intense.
+
+    Raises ValueError for a vector that is 0 or not finite.
+
+    **Source:** Lucid's ``direction_cossim`` and ``dot_compare``; the bound .1 is Lucid's.
+    """
+    v = torch.as_tensor(vector, dtype=torch.float32).detach().flatten().clone()
+    if not v.isfinite().all() or not v.any():
+        raise ValueError("a direction is a vector of finite numbers that are not all 0")
+
+    def along(activations: Activations) -> Tensor:
+        a = activations[layer].flatten(2) if activations[layer].ndim > 2 else activations[layer][..., None]
+        if a.shape[1] != len(v):
+            raise ValueError(f"the direction has {len(v)} numbers, but {layer} has {a.shape[1]} channels")
+        w = v.to(a)
+        dot = torch.einsum("bcp,c->bp", a, w)
+        if power:
+            cosine = dot / (a.norm(dim=1) * w.norm()).clamp(min=1e-6)
+            dot = dot * cosine.clamp(min=0.1) ** power
+        return dot.mean(dim=1)
+
+    return Objective(
+        along, (layer,), code=f"direction({layer!r}, …)", recipe=("direction", layer, v.tolist(), power)
+    )
+
+
+@maker
+def layer(layer: str) -> Objective:
+    """The mean square of a whole layer, DeepDream's objective: more of whatever is there."""
+    return Objective(
+        lambda a: a[layer].flatten(1).square().mean(dim=1),
+        (layer,),
+        code=f"layer({layer!r})",
+        recipe=("layer", layer),
+    )
+
+
+def _of_channel(
+    name: str, layer: str, index: int, reduce: Callable[[Tensor], Tensor], *place: int | None
+) -> Objective:
+    if isinstance(index, bool) or not isinstance(index, int) or index < 0:
+        raise ValueError(f"{name}: the index of a channel is an int from 0 on; got {index!r}")
+
+    def value(activations: Activations) -> Tensor:
+        a = activations[layer]
+        if index >= a.shape[1]:
+            raise IndexError(f"{name} {index} does not exist: {layer} has {a.shape[1]}, counted from 0")
+        return reduce(a[:, index])
+
+    arguments = ", ".join(map(repr, (layer, index, *place)))
+    return Objective(value, (layer,), code=f"{name}({arguments})", recipe=(name, layer, index, *place))

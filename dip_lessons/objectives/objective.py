@@ -1,0 +1,156 @@
+"""Objectives, their algebra and their recipes, and the activations that they are functions of."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
+from typing import TypeVar
+
+from torch import Tensor
+
+Activations = Mapping[str, Tensor]
+Maker = TypeVar("Maker", bound="Callable[..., Objective]")
+PICTURE, VIEW = "picture", "view"  # layers before the network's first: what is drawn, and what it is shown
+SIGNS: dict[str, Callable] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+MAKERS: dict[str, Callable[..., Objective]] = {}  # what can make an objective again from its recipe
+
+
+class Objective:
+    """``objective(activations) -> (B,)``: one number for each picture; larger is better.
+
+    Make your own from a function of activations::
+
+        dip.Objective(lambda a: a["features.9"][:, :8].mean(dim=(1, 2, 3)), layers=["features.9"])
+
+    ``+``, ``-`` and ``*`` with numbers and other objectives, and ``/`` with numbers, make new objectives and
+    change none.
+
+    Args:
+        function: takes {layer: activation} with activations (B, C, h, w) or (B, C); returns (B,).
+        layers: the names of the layers that the function needs; ``"picture"`` and ``"view"`` are such names
+            too, see :func:`look`.
+        code: how it is written, for captions and for settings that can be copied.
+        recipe: (name, argument, …) of the function that makes it again; without it, it is not stored.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Activations], Tensor],
+        layers: Sequence[str] | str,
+        *,
+        code: str | None = None,
+        recipe: tuple | None = None,
+    ) -> None:
+        if not callable(function):
+            raise TypeError(
+                f"an objective is made of a function of activations; got {type(function).__name__}"
+            )
+        layers = (layers,) if isinstance(layers, str) else layers
+        self.function, self.layers = function, tuple(dict.fromkeys(layers))
+        self.code = code or str(getattr(function, "__name__", "objective"))
+        self.recipe = recipe
+
+    def __call__(self, activations: Activations) -> Tensor:
+        if not activations:
+            raise ValueError(
+                f"{self.code} names no layer: Objective(function, layers=[…]) says which it needs"
+            )
+        value = self.function(activations)
+        batch = len(next(iter(activations.values())))
+        if not isinstance(value, Tensor) or value.shape != (batch,):
+            got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(
+                f"an objective must return one number for each picture, a tensor of shape ({batch},); "
+                f"{self.code} returned {got}: average over all other axes, for instance a.mean(dim=(1, 2, 3))"
+            )
+        return value
+
+    def _with(self, other: Objective | float, sign: str) -> Objective:
+        if isinstance(other, Real):
+            number = float(other)
+            other = Objective(lambda a: number, (), code=f"{number:g}", recipe=("number", number))
+        if not isinstance(other, Objective):
+            return NotImplemented
+        recipe = (sign, self.recipe, other.recipe) if self.recipe and other.recipe else None
+        function = SIGNS[sign]
+        return Objective(
+            lambda a: function(self.function(a), other.function(a)),
+            self.layers + other.layers,
+            code=f"({self.code} {sign} {other.code})",
+            recipe=recipe,
+        )
+
+    def __add__(self, other: Objective | float) -> Objective:
+        return self._with(other, "+")
+
+    def __sub__(self, other: Objective | float) -> Objective:
+        return self._with(other, "-")
+
+    def __mul__(self, other: Objective | float) -> Objective:
+        return self._with(other, "*")
+
+    def __truediv__(self, other: float) -> Objective:
+        return self * (1 / other) if isinstance(other, Real) else NotImplemented
+
+    __radd__, __rmul__ = __add__, __mul__  # a sum or product with a number may begin with the number
+
+    def __rsub__(self, other: float) -> Objective:
+        return self * -1 + other
+
+    def __neg__(self) -> Objective:
+        return self * -1
+
+    def __repr__(self) -> str:
+        return self.code
+
+
+def look(
+    network: Callable[[Tensor, tuple[str, ...]], Activations],
+    layers: Sequence[str],
+    view: Tensor,
+    picture: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """What an objective looks at: activations by name, in the order in which the layers are given.
+
+    ``"picture"`` is the whole picture, ``"view"`` the view of it; all other names are layers of the network,
+    which runs only if one of them is there.
+
+    Args:
+        network: (pictures, layers) -> {layer: activation}.
+        layers: names; an objective's ``layers``.
+        view: (N, 3, h, w), or (N, 4, h, w): colours that lie over a background already, and the alpha seen.
+            The network is shown the colours.
+        picture: (B, C, H, W); None takes the view for the picture itself.
+
+    With several views of each picture, N = count·B: split by view before an objective is called, so that all
+    activations have B rows.
+    """
+    inside = tuple(name for name in layers if name not in (PICTURE, VIEW))
+    seen = dict(network(view[:, :3] if view.shape[1] == 4 else view, inside)) if inside else {}
+    seen |= {VIEW: view, PICTURE: view if picture is None else picture}
+    return {name: seen[name] for name in layers}
+
+
+def maker(function: Maker) -> Maker:
+    """Decorate a function that makes objectives: recipes that begin with its name call it."""
+    MAKERS[function.__name__] = function
+    return function
+
+
+def is_recipe(argument: object) -> bool:
+    """Whether an argument in a recipe is itself a recipe: a sequence that begins with a name."""
+    return isinstance(argument, (list, tuple)) and bool(argument) and isinstance(argument[0], str)
+
+
+def from_recipe(recipe: Sequence) -> Objective:
+    """The objective that a recipe (nested names, numbers and lists) describes; nothing is executed."""
+    name, *arguments = recipe
+    if name == "number":
+        return Objective(lambda a: arguments[0], (), code=f"{arguments[0]:g}", recipe=tuple(recipe))
+    arguments = [from_recipe(a) if is_recipe(a) else a for a in arguments]
+    if name in SIGNS:
+        return SIGNS[name](*arguments)
+    if name not in MAKERS:
+        raise ValueError(f"there is no objective {name!r} to make again; known are {', '.join(MAKERS)}")
+    return MAKERS[name](*arguments)
