@@ -1,9 +1,12 @@
-"""Random views of a picture: shifted, scaled, rotated, cropped by ONE affine resampling, perhaps blurred."""
+"""Random views of a picture: shifted, scaled, rotated, cropped by ONE affine resampling, blurred, with noise.
+
+A picture with transparency is seen over a random background.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
@@ -11,6 +14,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .parameterizations import Fourier
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,9 @@ class Views:
 
     counted from the picture's centre: s is the scale, φ the angle, t the jitter, c the place of the crop.
     Outside the picture its mirror image is seen. See :func:`random_views` for the ranges.
+
+    A picture (B, 4, H, W), RGB and alpha, is laid over a background first, at full size. Its views have four
+    channels too: the colours that are seen, and the alpha at each place of the view.
     """
 
     jitter: int = 0
@@ -32,27 +40,59 @@ class Views:
     blur: float = 0.0
     count: int = 1
     strength: float = 1.0
+    noise: float = 0.0
+    shared: bool = False
+    background: str | None = None
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """Draw ``count`` views of each picture (B, C, H, W), view by view: view i of picture b is i·B + b.
 
-        Raises ValueError for what is no picture, and for a crop that does not fit in it.
+        Raises ValueError for what is no picture, for a crop that does not fit in it, and for transparency
+        without a background.
         """
         if image.ndim != 4:
             raise ValueError(f"views are taken of pictures (B, C, H, W); got {tuple(image.shape)}")
-        batch, _, height, width = image.shape
+        batch, channels, height, width = image.shape
         size = self.crop or (height, width)
         if size[0] > height or size[1] > width:
             raise ValueError(
                 f"a crop of {size} does not fit in a picture of {(height, width)}; take a smaller crop"
             )
-        matrix = self.draw(self.count * batch, (height, width), generator)
-        views = image.repeat(self.count, 1, 1, 1)
-        views = resample(views, matrix.to(image), size)
+        n = self.count * (1 if self.shared else batch)  # how many ways of seeing are drawn
+        matrix = self.draw(n, (height, width), generator)
+        if channels == 4:
+            views = self._over_background(image, n, generator)
+        else:
+            views = image if self.count == 1 else image.repeat(self.count, 1, 1, 1)
+        # Where pictures are seen in the same way, they are channels of one picture.
+        views = resample(views.reshape(n, -1, height, width), matrix.to(image), size)
         if self.blur * self.strength > 0:
-            sigma = self.blur * self.strength * torch.rand(len(views), generator=generator)
+            sigma = self.blur * self.strength * torch.rand(n, generator=generator)
             views = gaussian_blur(views, sigma.to(image))
+        views = views.reshape(self.count * batch, channels, *size)
+        if self.noise * self.strength > 0:
+            colours = 3 if channels == 4 else channels
+            noise = torch.randn(n, colours, *size, generator=generator).to(image)
+            noise = noise.repeat_interleave(len(views) // n, dim=0) if self.shared else noise
+            noise = F.pad(noise, (0, 0, 0, 0, 0, channels - colours))  # none on alpha
+            views = views + self.noise * self.strength * noise
         return views
+
+    def _over_background(self, rgba: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        """(B, 4, H, W) over n backgrounds: (count·B, 4, H, W), composited colours and alpha."""
+        if self.background is None:
+            raise ValueError(
+                "a picture with transparency is seen over a background: random_views(background=…) with one "
+                f"of {', '.join(map(repr, BACKGROUNDS))}"
+            )
+        # One number is drawn for any kind, so that runs over different backgrounds differ in nothing else.
+        seed = int(torch.randint(2**32, (), generator=generator))
+        own, (height, width) = torch.Generator().manual_seed(seed), rgba.shape[-2:]
+        drawn = BACKGROUNDS[self.background](n, (height, width), own)
+        background = drawn.to(rgba).expand(n, -1, -1, -1).unflatten(0, (self.count, -1))  # (count, B or 1, …)
+        colours = composite(rgba, background)  # (count, B, 3, H, W)
+        alpha = rgba[:, 3:].expand(self.count, -1, -1, -1, -1)
+        return torch.cat([colours, alpha], dim=2).flatten(0, 1)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
         """n random matrices [R(φ)/s | t + c], (n, 2, 3), in pixels, rows (x, y), drawn on the CPU."""
@@ -85,6 +125,9 @@ def random_views(
     rotate: float = 0.0,
     crop: int | tuple[int, int] | None = None,
     blur: float = 0.0,
+    noise: float = 0.0,
+    background: str | None = None,
+    shared: bool = False,
     count: int = 1,
 ) -> Views:
     """Random views, for transformation robustness.
@@ -95,13 +138,30 @@ def random_views(
         rotate: turn by up to this many degrees, either way.
         crop: side, or (height, width), of the view in pixels; its place is drawn over the whole picture.
         blur: a Gaussian blur whose standard deviation, in pixels, is drawn from [0, blur].
+        noise: standard deviation of the Gaussian noise that is added to colours last; it may leave [0, 1].
+        background: what a picture with transparency is seen over, a new one in each view: "waves" (a random
+            picture), "noise" (independent pixels), "color" (one flat random colour), "grey", "black" or
+            "white"; or "static", one picture that never changes. Pictures without alpha take no notice of it.
+        shared: whether all pictures of a batch are seen in the same way (shift, scale, angle, crop, blur,
+            noise, background), for objectives that compare them.
         count: the number of views of each picture in one step.
 
-    All draws are uniform. Raises ValueError for a range that makes no sense.
+    All draws but the noise's are uniform. Raises ValueError for a range that makes no sense.
 
-    **Source:** the ingredients are those of Lucid's ``optvis/transform.py``, a chain of resamplings there.
+    **Source:** the ingredients are those of Lucid's ``optvis/transform.py``, a chain of resamplings there; noise
+    as in MACO (Fel et al. 2023, with .08); backgrounds as in the article's section on transparency.
     """
-    fields = {"jitter": jitter, "scale": scale, "rotate": rotate, "crop": crop, "blur": blur, "count": count}
+    fields = {
+        "jitter": jitter,
+        "scale": scale,
+        "rotate": rotate,
+        "crop": crop,
+        "blur": blur,
+        "noise": noise,
+        "background": background,
+        "shared": shared,
+        "count": count,
+    }
     return _checked(Views(**_ranges(fields)))
 
 
@@ -132,6 +192,10 @@ def _checked(views: Views) -> Views:
         "crop must be a positive number of pixels, or two": views.crop is not None
         and not (len(views.crop) == 2 and all(isinstance(n, int) and n > 0 for n in views.crop)),
         "blur must be a standard deviation in pixels, 0 or more": not 0 <= views.blur < math.inf,
+        "noise must be a standard deviation of colours, 0 or more": not 0 <= views.noise < math.inf,
+        "shared must be True or False": not isinstance(views.shared, bool),
+        f"background must be None or one of {', '.join(map(repr, BACKGROUNDS))}": views.background
+        not in (None, *BACKGROUNDS),
         "count must be a whole number, 1 or more": not isinstance(views.count, int) or views.count < 1,
         "strength must be 0 or more, and small enough for the scale to stay above 0": not (
             0 <= views.strength < math.inf and 1 + views.strength * (low - 1) > 0
@@ -141,6 +205,54 @@ def _checked(views: Views) -> Views:
         if wrong:
             raise ValueError(f"{message}; got {views}")
     return views
+
+
+def composite(rgba: Tensor, background: Tensor, *, gamma: float = 2.2) -> Tensor:
+    """Lay colours c with alpha α over a background b in linear light: (α c^γ + (1 − α) b^γ)^(1/γ).
+
+    Args:
+        rgba: (N, 4, H, W) in [0, 1].
+        background: (N, 3, H, W) in [0, 1], or what broadcasts to it.
+        gamma: γ ≥ 1, the exponent from stored values to light; 1 mixes stored values.
+
+    Returns (N, 3, H, W). In light below 1e-8 the root, whose slope is infinite at 0, is a straight line: the
+    result is off by less than 1e-4 there, and gradients are finite everywhere. Raises ValueError for channels
+    or a gamma that do not fit.
+
+    **Source:** the article's notebook on transparency composites with γ = 2.2.
+    """
+    if rgba.ndim < 3 or background.ndim < 3 or rgba.shape[-3] != 4 or background.shape[-3] != 3:
+        raise ValueError(
+            "composite lays pictures (N, 4, H, W) over backgrounds (N, 3, H, W); got "
+            f"{tuple(rgba.shape)} and {tuple(background.shape)}"
+        )
+    if not 1 <= gamma < math.inf:
+        raise ValueError(f"gamma must be 1 or more; got {gamma!r}")
+    colours, alpha = rgba.split([3, 1], dim=-3)
+    light = torch.lerp(background**gamma, colours**gamma, alpha)
+    return light * light.clamp(min=1e-8) ** (1 / gamma - 1)
+
+
+@torch.no_grad()
+def _waves(n: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    return Fourier(size, batch=n, sd=0.2, decay=1.5, generator=generator)()
+
+
+def _flat(value: float) -> Callable[..., Tensor]:
+    return lambda n, size, generator: torch.full((1, 3, 1, 1), value)
+
+
+# kind(n, (H, W), generator) -> n backgrounds, or one for all: (n or 1, 3, H or 1, W or 1) in [0, 1], on the CPU.
+# Waves are Lucid's choice: a random picture with decorrelated colours and much power at low frequencies.
+BACKGROUNDS: dict[str, Callable[[int, tuple[int, int], torch.Generator], Tensor]] = {
+    "waves": _waves,
+    "noise": lambda n, size, generator: torch.rand(n, 3, *size, generator=generator),
+    "color": lambda n, size, generator: torch.rand(n, 3, 1, 1, generator=generator),
+    "grey": _flat(0.5),
+    "black": _flat(0.0),
+    "white": _flat(1.0),
+    "static": lambda n, size, generator: _waves(1, size, torch.Generator().manual_seed(0)),
+}
 
 
 def resample(image: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor:
