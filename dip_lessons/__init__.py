@@ -6,9 +6,37 @@ parameters → picture → many views → activations → one number → better 
 from . import assets, check, metrics
 from .environment import budget, by_budget, device, setup
 from .networks import Network, load_network, redirected_relu
-from .objectives import Objective, channel, direction, layer, logit, neuron
+from .objectives import (
+    Objective,
+    activation_grid,
+    alignment,
+    caricature,
+    channel,
+    direction,
+    diversity,
+    each,
+    high_frequency,
+    interpolate,
+    l1,
+    layer,
+    logit,
+    neuron,
+    opacity,
+    total_variation,
+)
 from .optimize import Run, RunError, optimize
-from .parameterizations import Fourier, Parameterization, Pixels
+from .parameterizations import (
+    CPPN,
+    RGBA,
+    DeepImagePrior,
+    Fourier,
+    Parameterization,
+    PhaseOnly,
+    Pixels,
+    Pyramid,
+    Shared,
+    Siren,
+)
 from .player import Player, choice, pick_channel, play, slider
 from .show import curves, film, finish, say, sheet, show, table
 from .views import Views, random_views, standard_views

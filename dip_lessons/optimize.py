@@ -18,10 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import parameterizations
 from .networks import Network, load_network, redirected_relu
-from .objectives import Objective, from_recipe
-from .parameterizations import Parameterization
+from .objectives import PICTURE, VIEW, Objective, from_recipe, look
+from .parameterizations import Parameterization, describe, from_description
 from .views import Views
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "nadam": torch.optim.NAdam, "sgd": torch.optim.SGD}
@@ -59,7 +58,7 @@ def optimize(
     *,
     views: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     steps: int = 256,
-    lr: float = 0.05,
+    lr: float | None = None,
     seed: int = 0,
     optimizer: str = "adam",
     redirect_relu: int = 16,
@@ -72,7 +71,7 @@ def optimize(
         network: a :class:`Network`, or any callable (pictures, layers) -> {layer: activation}.
         views: random views of the picture (:func:`random_views`); None shows the picture itself.
         steps: the planned number of steps.
-        lr: learning rate.
+        lr: learning rate; None takes the parameterization's own (.05; .005 for a CPPN; see its ``lr``).
         seed: of the generator that the views draw from.
         optimizer: ``"adam"``, ``"nadam"`` or ``"sgd"``.
         redirect_relu: for this many first steps, dead ReLUs let gradients through (:func:`redirected_relu`).
@@ -85,7 +84,7 @@ def optimize(
         network,
         views=views,
         steps=steps,
-        lr=lr,
+        lr=getattr(parameterization, "lr", 0.05) if lr is None else lr,
         seed=seed,
         optimizer=optimizer,
         redirect_relu=redirect_relu,
@@ -189,18 +188,25 @@ class Run:
 
     def _value(self, objective: Objective, views: Callable | None) -> Tensor:
         """The objective (B,): the mean over the views of each picture."""
-        image = self.parameterization()
+        image = self.parameterization.sample(self.generator)
+        if views is None and image.shape[1] == 4:
+            raise ValueError(
+                "a picture with transparency is seen over a background: views=dip.random_views(background='waves')"
+            )
         seen = image if views is None else views(image, self.generator)
         count, rest = divmod(len(seen), len(image))
         if count == 0 or rest:
             raise ValueError(
                 f"of {len(image)} pictures there must be equally many views; got {len(seen)} in all"
             )
-        activations = self.network(seen, objective.layers)
+        activations = look(self.network, objective.layers, seen, image)
         if count == 1:
             return objective(activations)
         by_view = (
-            {k: a[i * len(image) : (i + 1) * len(image)] for k, a in activations.items()}
+            {
+                k: a if k == PICTURE else a[i * len(image) : (i + 1) * len(image)]
+                for k, a in activations.items()
+            }
             for i in range(count)
         )
         return torch.stack([objective(a) for a in by_view]).mean(dim=0)
@@ -293,14 +299,12 @@ class Run:
     def save(self, path: str | os.PathLike) -> Path:
         """Write the whole run to a file: beside it first, then renamed, so that an old file survives."""
         path = Path(path)
-        kind = type(self.parameterization)
+        named = {"kind": type(self.parameterization).__qualname__, "settings": None}
         with STEP_LOCK:
             content = {
                 "format": "dip_lessons run 1",
-                "parameterization": {
-                    "kind": kind.__qualname__,
-                    "settings": self.parameterization.settings() if _is_ours(kind) else None,
-                },
+                "parameterization": describe(self.parameterization) or named,
+                "fixed": self._fixed(),
                 "network": getattr(self.network, "loaded_as", None),
                 "steps": self.steps,
                 "seed": self.seed,
@@ -351,12 +355,14 @@ class Run:
                 raise ValueError("this run used a network of its own: Run.load(path, network=…)")
             network = load_network(device=device, **content["network"])
         if parameterization is None:
-            name, settings = content["parameterization"]["kind"], content["parameterization"]["settings"]
-            if settings is None or name not in parameterizations.__all__:
+            try:
+                parameterization = from_description(content["parameterization"])
+            except ValueError as error:
+                name = content["parameterization"]["kind"]
                 raise ValueError(
                     f"this run used {name}, not the package's: Run.load(path, parameterization=…)"
-                )
-            parameterization = getattr(parameterizations, name)(**settings)
+                ) from error
+        parameterization.load_state_dict(content.get("fixed", {}), strict=False)
         parameterization.to(getattr(network, "device", device))
         log = {step: _from_data(changes, objective, views) for step, changes in content["log"].items()}
         run = Run(
@@ -373,6 +379,12 @@ class Run:
         run.log, run._history, run._checkpoints = log, content["history"], content["checkpoints"]
         run._restore(run._checkpoints[content["step"]])
         return run
+
+    def _fixed(self) -> dict[str, Tensor]:
+        """What the picture is made of besides the parameters that change: a prior's noise, say."""
+        changing = set(map(id, self.parameters))
+        state = self.parameterization.state_dict(keep_vars=True)
+        return {name: value.detach().cpu() for name, value in state.items() if id(value) not in changing}
 
     def _state(self) -> dict:
         return {
@@ -449,7 +461,7 @@ def _check(
             f"dip.Network({type(network).__name__.lower()}, mean=…, std=…)"
         )
     if isinstance(network, Network):
-        network.require(objective.layers)
+        network.require(name for name in objective.layers if name not in (PICTURE, VIEW))
     if not callable(network):
         raise TypeError("the third argument is a network, such as dip.load_network('squeezenet1_1')")
     if not (views is None or callable(views)):
@@ -510,10 +522,6 @@ def _finishing_first() -> Iterator[None]:
         signal.signal(signal.SIGINT, old)
     if asked:
         signal.raise_signal(signal.SIGINT)  # to whatever handles it outside
-
-
-def _is_ours(kind: type) -> bool:
-    return getattr(parameterizations, kind.__qualname__, None) is kind
 
 
 def _plain(value: object) -> object:

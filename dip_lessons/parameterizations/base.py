@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
+
+from .color import from_image, to_image
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 def height_width(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -19,21 +26,25 @@ def height_width(size: int | tuple[int, int]) -> tuple[int, int]:
 class Parameterization(nn.Module):
     """A picture that is a differentiable function of parameters: call it without argument to get the picture.
 
-    A subclass calls this constructor, makes ``nn.Parameter``s, and writes the formula of the picture in
-    ``forward``, which returns (B, C, H, W), float32, in [0, 1].
+    A subclass calls this constructor, makes ``nn.Parameter``s, and writes its formula in ``raw``: the picture
+    before colours and sigmoid. (Or in ``forward``, which returns (B, C, H, W), float32, in [0, 1].) Where the
+    formula has an inverse, it is ``set_raw``.
 
     Args:
         size: an int, or (H, W), in pixels.
         batch: the number B of pictures.
         channels: 3 (RGB), 4 (RGB and alpha) or 1 (grey).
+        decorrelate: whether the first three channels of ``raw`` are decorrelated colours (see ``color.py``)
+            or logits of RGB.
         generator: where the first values are drawn from, on the CPU, so that one seed gives one start on
             every device. None stands for a fresh generator with seed 0.
         options: what else the subclass was made with; together with the above it is enough to make it again.
     """
 
-    adjustable: tuple[
-        str, ...
-    ] = ()  # names of plain attributes that may be changed while it is being optimized
+    # Names of plain attributes that may be changed while it is being optimized.
+    adjustable: tuple[str, ...] = ()
+    # The learning rate for Adam that :func:`dip_lessons.optimize` takes where none is given.
+    lr: float = 0.05
 
     def __init__(
         self,
@@ -41,6 +52,7 @@ class Parameterization(nn.Module):
         *,
         batch: int = 1,
         channels: int = 3,
+        decorrelate: bool = False,
         generator: torch.Generator | None = None,
         **options: object,
     ) -> None:
@@ -50,18 +62,86 @@ class Parameterization(nn.Module):
             raise ValueError(f"batch is the number of pictures and must be a positive int; got {batch!r}")
         if channels not in (1, 3, 4):
             raise ValueError(f"channels must be 3 (RGB), 4 (RGB and alpha) or 1 (grey); got {channels!r}")
-        self.batch, self.channels = batch, channels
+        self.batch, self.channels, self.decorrelate = batch, channels, decorrelate
         self.generator = torch.Generator().manual_seed(0) if generator is None else generator
         self.options = options
+
+    def raw(self) -> Tensor:
+        """The picture before colours and sigmoid, (B, C, H, W): any real numbers."""
+        raise NotImplementedError(f"{type(self).__name__} must define raw(), or forward() itself")
+
+    def forward(self) -> Tensor:
+        return to_image(self.raw(), self.decorrelate)
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """The picture that one step of an optimization works on: the picture itself, unless a subclass draws
+        something anew for each step, from the run's generator."""
+        return self()
+
+    def set_raw(self, z: Tensor) -> None:
+        """The inverse of ``raw``, where there is one: choose parameters that give z, (B, C, H, W)."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def set_image(self, image: Tensor) -> Self:
+        """Start from a picture (B or 1, C, H, W) in [0, 1]: exact to 1e-4 where the formula has an inverse,
+        else fitted (see :meth:`fit`)."""
+        image = self.checked(image)
+        if type(self).set_raw is Parameterization.set_raw:
+            return self.fit(image)
+        self.set_raw(from_image(image, self.decorrelate))
+        return self
+
+    def fit(self, image: Tensor, *, steps: int = 300, lr: float | None = None) -> Self:
+        """Approach a picture (B or 1, C, H, W) in [0, 1] by gradient descent on the mean squared error.
+
+        Args:
+            steps: of Adam.
+            lr: learning rate; None takes the parameterization's own.
+        """
+        image = self.checked(image)
+        optimizer = torch.optim.Adam([p for p in self.parameters() if p.requires_grad], lr=lr or self.lr)
+        generator = torch.Generator().manual_seed(0)
+        with torch.enable_grad():
+            for _ in range(steps):
+                optimizer.zero_grad()
+                (self.sample(generator) - image).square().mean().backward()
+                optimizer.step()
+        optimizer.zero_grad()
+        return self
+
+    def morph(self, other: Parameterization, t: float, **options: object) -> Tensor:
+        """The picture of the parameters (1 − t)·θ + t·θ′, between this parameterization (t = 0) and another (t = 1).
+
+        Args:
+            other: a parameterization made with the same settings.
+            t: a number; a loop there and back is t = (1 − cos 2πs) / 2 for s from 0 to 1.
+            options: handed to ``forward``, such as ``size`` for pictures that are functions of the place.
+
+        Raises ValueError if the two have other parameters.
+        """
+        mine, theirs = dict(self.named_parameters()), dict(other.named_parameters())
+        shapes = [{name: p.shape for name, p in ps.items()} for ps in (mine, theirs)]
+        if type(self) is not type(other) or shapes[0] != shapes[1]:
+            raise ValueError(
+                f"only parameterizations made with the same settings can be morphed; got {self} and {other}"
+            )
+        between = {name: torch.lerp(p, theirs[name], t) for name, p in mine.items()}
+        return torch.func.functional_call(self, between, (), options)
 
     def noise(self, *shape: int) -> Tensor:
         """Standard normal numbers of this shape, from the generator of the constructor."""
         return torch.randn(shape, generator=self.generator, device=self.generator.device).cpu()
 
+    def uniform(self, *shape: int) -> Tensor:
+        """Numbers of this shape, uniform in [−1, 1), from the generator of the constructor."""
+        return 2 * torch.rand(shape, generator=self.generator, device=self.generator.device).cpu() - 1
+
     def settings(self) -> dict[str, object]:
         """Constructor arguments that make a parameterization of the same shape (not the same values)."""
         now = {name: getattr(self, name) for name in self.adjustable}
-        return {"size": self.size, "batch": self.batch, "channels": self.channels, **self.options, **now}
+        shared = {"size": self.size, "batch": self.batch, "channels": self.channels}
+        return {**shared, "decorrelate": self.decorrelate, **self.options, **now}
 
     def checked(self, image: Tensor) -> Tensor:
         """``image`` as (B, C, H, W) on this device, or a ValueError that says what does not fit."""

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from .base import Parameterization
-from .color import from_image, to_image
 
 
 def frequencies(height: int, width: int) -> Tensor:
@@ -59,9 +58,9 @@ class Fourier(Parameterization):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__(
-            size, batch=batch, channels=channels, generator=generator, decorrelate=decorrelate, sd=sd
+            size, batch=batch, channels=channels, decorrelate=decorrelate, generator=generator, sd=sd
         )
-        self.decay, self.decorrelate = decay, decorrelate
+        self.decay = decay
         height, width = self.size
         start = sd * self.noise(batch, channels, height, width // 2 + 1, 2)  # last axis: real, imaginary
         self.coefficients = nn.Parameter(start.to(device))
@@ -80,17 +79,10 @@ class Fourier(Parameterization):
         if parameters := list(self.parameters()):
             self.scale = self.scale.to(parameters[0].device)
 
-    def waves(self) -> Tensor:
-        """The sum of the waves, (B, C, H, W), before colours and sigmoid."""
+    def raw(self) -> Tensor:
         spectrum = torch.view_as_complex(self.coefficients * self.scale)  # (B, C, H, W//2 + 1)
         return torch.fft.irfft2(spectrum, s=self.size, norm="ortho") / 4
 
-    def forward(self) -> Tensor:
-        return to_image(self.waves(), self.decorrelate)
-
-    @torch.no_grad()
-    def set_image(self, image: Tensor) -> Fourier:
-        """Start from a picture (B or 1, C, H, W) in [0, 1]: exact to 1e-4."""
-        spectrum = torch.fft.rfft2(4 * from_image(self.checked(image), self.decorrelate), norm="ortho")
+    def set_raw(self, z: Tensor) -> None:
+        spectrum = torch.fft.rfft2(4 * z, norm="ortho")
         self.coefficients.copy_(torch.view_as_real(spectrum) / self.scale)
-        return self

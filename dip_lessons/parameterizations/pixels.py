@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from .base import Parameterization
-from .color import from_image, to_image
 
 
 class Pixels(Parameterization):
@@ -31,16 +30,12 @@ class Pixels(Parameterization):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__(
-            size, batch=batch, channels=channels, generator=generator, decorrelate=decorrelate, sd=sd
+            size, batch=batch, channels=channels, decorrelate=decorrelate, generator=generator, sd=sd
         )
-        self.decorrelate = decorrelate
         self.values = nn.Parameter((sd * self.noise(batch, channels, *self.size)).to(device))
 
-    def forward(self) -> Tensor:
-        return to_image(self.values, self.decorrelate)
+    def raw(self) -> Tensor:
+        return self.values
 
-    @torch.no_grad()
-    def set_image(self, image: Tensor) -> Pixels:
-        """Start from a picture (B or 1, C, H, W) in [0, 1]: exact to 1e-4."""
-        self.values.copy_(from_image(self.checked(image), self.decorrelate))
-        return self
+    def set_raw(self, z: Tensor) -> None:
+        self.values.copy_(z)

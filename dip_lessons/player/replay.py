@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from .. import parameterizations
 from ..objectives import Objective
 from ..objectives.objective import is_recipe
 from ..optimize import Run, optimize
+from ..parameterizations import Parameterization, describe
 from ..views import Views
 
 
@@ -49,21 +49,43 @@ def _network(run: Run) -> str:
 
 
 def _picture(run: Run) -> str:
-    picture, kind = run.parameterization, type(run.parameterization)
-    if getattr(parameterizations, kind.__name__, None) is not kind:
-        return f"picture = ...  # yours: {kind.__name__}"
-    seed = picture.generator.initial_seed()
-    settings: dict[str, Any] = {**picture.settings(), **{n: run.log[0][n] for n in picture.adjustable}}
-    again = kind(**settings, generator=torch.Generator().manual_seed(seed))
-    starts = [p for p in again.parameters() if p.requires_grad]
+    picture = run.parameterization
+    if describe(picture) is None:
+        return f"picture = ...  # yours: {type(picture).__name__}"
+    first = {name: run.log[0][name] for name in picture.adjustable}
+    starts = [p for p in _again(picture, first).parameters() if p.requires_grad]
     note = ""
     if not all(map(torch.equal, starts, run._checkpoints[0]["parameters"])):
         note = "  # it started from other values: set_image(...), or a generator that had been drawn from"
-    height, width = settings.pop("size")
-    written = [str(height if height == width else (height, width)), _arguments(settings, kind.__init__)]
-    if seed:
-        written += [f"generator=torch.Generator().manual_seed({seed})"]
-    return f"picture = dip.{kind.__name__}({', '.join(filter(None, written))}, device=network.device){note}"
+    return f"picture = {_constructor(picture, first)}{note}"
+
+
+def _again(picture: Parameterization, first: Mapping[str, Any]) -> Parameterization:
+    """The same picture as it was when made, with these first values of what can be adjusted."""
+    settings: dict[str, Any] = {
+        n: _again(v, {}) if isinstance(v, Parameterization) else v
+        for n, v in {**picture.settings(), **first}.items()
+    }
+    if any(isinstance(v, Parameterization) for v in settings.values()):
+        return type(picture)(**settings)  # draws from the generator of what it is made of
+    seed = picture.generator.initial_seed()
+    return type(picture)(**settings, generator=torch.Generator().manual_seed(seed))
+
+
+def _constructor(picture: Parameterization, first: Mapping[str, Any]) -> str:
+    """The call that makes it; the first setting, and what it is made of, stand without a name."""
+    kind, settings = type(picture), {**picture.settings(), **first}
+    parts = [n for n, v in settings.items() if isinstance(v, Parameterization)]
+    written = [_constructor(settings.pop(n), {}) for n in parts]
+    if not parts:
+        height, width = settings.pop("size")
+        written = [str(height if height == width else (height, width))]
+    written += [_arguments(settings, kind.__init__)]
+    if not parts:
+        if seed := picture.generator.initial_seed():
+            written += [f"generator=torch.Generator().manual_seed({seed})"]
+        written += ["device=network.device"]
+    return f"dip.{kind.__name__}({', '.join(filter(None, written))})"
 
 
 def _arguments(values: Mapping[str, object], function: Any, keep: tuple[str, ...] = ()) -> str:

@@ -1,0 +1,225 @@
+"""Pictures as functions of the place: a small network maps (x, y) to a colour, at every pixel alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from .base import Parameterization, height_width
+from .color import to_image
+
+Activation = Callable[[Tensor], tuple[Tensor, ...]]
+
+
+def composite(x: Tensor) -> tuple[Tensor, ...]:
+    a = x.atan()
+    return a / 0.67, a.square() / 0.6
+
+
+def unbiased(x: Tensor) -> tuple[Tensor, ...]:
+    a = x.atan()
+    return a / 0.67, (a.square() - 0.45) / 0.396
+
+
+def relu(x: Tensor) -> tuple[Tensor, ...]:
+    return ((x.clamp(min=0) - 0.40) / 0.58,)
+
+
+# Each entry of the tuple is one map of features, scaled so that a standard normal x gives it a mean square or
+# a variance of 1. Source: the first three Lucid's CPPN notebook; the constants of the others follow likewise.
+ACTIVATIONS: dict[str, Activation] = {
+    "composite": composite,
+    "unbiased": unbiased,
+    "relu": relu,
+    "abs": lambda x: ((x.abs() - 0.798) / 0.603,),
+    "tanh": lambda x: (x.tanh() / 0.628,),
+    "sine": lambda x: (x.sin() / 0.658,),
+}
+
+
+def places(size: tuple[int, int], extent: float, tile: bool = False) -> Tensor:
+    """The coordinates of every pixel, (2, H·W), rows x and y: the longer side from −extent to extent.
+
+    With ``tile`` they are those of a torus, (4, H·W): sine and cosine, times √2, of one turn along each side,
+    so that the right border continues at the left one.
+    """
+    height, width = size
+    if tile:
+        turns = [2 * math.pi * torch.arange(n) / n for n in (height, width)]
+        y, x = torch.meshgrid(*turns, indexing="ij")
+        return math.sqrt(2) * torch.stack([x.sin(), x.cos(), y.sin(), y.cos()]).flatten(1)
+    longest = max(height - 1, width - 1, 1)
+    rows = torch.linspace(-extent, extent, height) * (height - 1) / longest
+    columns = torch.linspace(-extent, extent, width) * (width - 1) / longest
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([x, y]).flatten(1)
+
+
+class Coordinates(Parameterization):
+    """The picture σ(f(x, y)): a network f with the same weights at every place. Base of CPPN and SIREN.
+
+    The parameters know no resolution: ``picture(size)`` renders them at any. A subclass makes ``weights`` and
+    ``biases``, one of each a layer, and says by ``features`` what a layer makes of its sum.
+    """
+
+    extent: float
+    tile: bool
+    weights: nn.ParameterList  # (B, out, in) each
+    biases: nn.ParameterList  # (B, out, 1) each
+
+    def features(self, x: Tensor, layer: int) -> tuple[Tensor, ...]:
+        """What a layer hands on: maps (B, units, P), which the next one has one block of weights for each."""
+        raise NotImplementedError
+
+    def raw(self, size: tuple[int, int] | None = None) -> Tensor:
+        height, width = size or self.size
+        weight = self.weights[0]
+        parts: tuple[Tensor, ...] = (places((height, width), self.extent, self.tile).to(weight)[None],)
+        for layer, (weight, x) in enumerate(zip(self.weights, self.biases, strict=True)):
+            # W [part₁; part₂; …] + b, without putting the parts together: (B, out, P)
+            for block, part in zip(weight.split(parts[0].shape[1], dim=2), parts, strict=True):
+                x = torch.baddbmm(x, block, part.expand(len(block), -1, -1))
+            parts = self.features(x, layer) if layer < len(self.weights) - 1 else (x,)
+        return parts[0].unflatten(2, (height, width))
+
+    def forward(self, size: int | tuple[int, int] | None = None) -> Tensor:
+        """The picture, (B, C, H, W), at its own size or any other."""
+        return to_image(self.raw(None if size is None else height_width(size)), self.decorrelate)
+
+
+class CPPN(Coordinates):
+    """A compositional pattern-producing network: the article's "light paintings".
+
+    Eight layers of 24 units; each hands on two features of its sum x, atan(x)/.67 and atan(x)²/.6; the last
+    one is zero at first, so that every start is the same grey. 8,451 parameters a picture, at any size.
+
+    Args:
+        size: at which it is optimized; ``picture(800)`` renders it at another.
+        batch, channels, decorrelate, generator: see :class:`Parameterization`.
+        layers: the number of hidden layers; more of them draw finer.
+        units: of each hidden layer.
+        activation: ``"composite"`` (the article's), ``"unbiased"`` (its second feature (atan(x)² − .45)/.396),
+            ``"relu"``, ``"abs"``, ``"tanh"`` or ``"sine"``; the choice decides the look.
+        extent: coordinates run from −extent to extent along the longer side; √3 gives them variance 1.
+        tile: whether the picture continues itself at its borders.
+
+    **Source:** Distill 2018, "Compositional Pattern Producing Networks", and Lucid's notebook; the idea is
+    Stanley's (2007). Learning rate .005, and no random views: it needs none.
+    """
+
+    lr = 0.005
+
+    def __init__(
+        self,
+        size: int | tuple[int, int],
+        *,
+        batch: int = 1,
+        channels: int = 3,
+        layers: int = 8,
+        units: int = 24,
+        activation: str = "composite",
+        extent: float = math.sqrt(3),
+        tile: bool = False,
+        decorrelate: bool = False,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}; got {activation!r}")
+        check_layers(layers, units)
+        super().__init__(
+            size,
+            batch=batch,
+            channels=channels,
+            decorrelate=decorrelate,
+            generator=generator,
+            layers=layers,
+            units=units,
+            activation=activation,
+            extent=extent,
+            tile=tile,
+        )
+        self.extent, self.tile = extent, tile
+        self.activation = ACTIVATIONS[activation]
+        wide = units * len(self.activation(torch.zeros(1)))
+        inputs = [4 if tile else 2, *[wide] * (layers - 1)]
+        starts = [self.noise(batch, units, n) / math.sqrt(n) for n in inputs]
+        starts += [torch.zeros(batch, channels, wide)]
+        self.weights = nn.ParameterList(nn.Parameter(w.to(device)) for w in starts)
+        self.biases = nn.ParameterList(
+            nn.Parameter(torch.zeros(batch, w.shape[1], 1).to(device)) for w in starts
+        )
+
+    def features(self, x: Tensor, layer: int) -> tuple[Tensor, ...]:
+        return self.activation(x)
+
+
+class Siren(Coordinates):
+    """A sinusoidal representation network: every layer is sin(ω₀ (W x + b)), so that fine detail is learnable.
+
+    Args:
+        size: at which it is optimized; ``picture(800)`` renders it at another.
+        batch, channels, decorrelate, generator: see :class:`Parameterization`.
+        layers: the number of hidden layers.
+        units: of each hidden layer.
+        omega: ω₀, the frequency: higher draws finer from the start.
+        tile: whether the picture continues itself at its borders.
+
+    **Source:** Sitzmann et al., *Implicit Neural Representations with Periodic Activation Functions* (2020),
+    §3.2 and supplement §1.5: first weights U(±1/n), others U(±√(6/n)/ω₀), coordinates in [−1, 1].
+    """
+
+    lr = 0.001
+
+    def __init__(
+        self,
+        size: int | tuple[int, int],
+        *,
+        batch: int = 1,
+        channels: int = 3,
+        layers: int = 3,
+        units: int = 64,
+        omega: float = 30.0,
+        tile: bool = False,
+        decorrelate: bool = False,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        if not (math.isfinite(omega) and omega > 0):
+            raise ValueError(f"omega is a frequency and must be a number above 0; got {omega!r}")
+        check_layers(layers, units)
+        super().__init__(
+            size,
+            batch=batch,
+            channels=channels,
+            decorrelate=decorrelate,
+            generator=generator,
+            layers=layers,
+            units=units,
+            omega=omega,
+            tile=tile,
+        )
+        self.extent, self.tile, self.omega = 1.0, tile, omega
+        inputs = [4 if tile else 2, *[units] * layers]
+        outputs = [*[units] * layers, channels]
+        bounds = [1 / inputs[0], *[math.sqrt(6 / n) / omega for n in inputs[1:]]]
+        shapes = list(zip(outputs, inputs, bounds, strict=True))
+        self.weights = nn.ParameterList(
+            nn.Parameter((b * self.uniform(batch, out, n)).to(device)) for out, n, b in shapes
+        )
+        # torch's own start for the bias of a linear layer, which the authors keep
+        self.biases = nn.ParameterList(
+            nn.Parameter((self.uniform(batch, out, 1) / math.sqrt(n)).to(device)) for out, n, _ in shapes
+        )
+
+    def features(self, x: Tensor, layer: int) -> tuple[Tensor, ...]:
+        return ((self.omega * x).sin(),)
+
+
+def check_layers(layers: int, units: int) -> None:
+    for name, value in {"layers": layers, "units": units}.items():
+        if not (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+            raise ValueError(f"{name} must be a whole number above 0; got {value!r}")

@@ -1,0 +1,99 @@
+"""A picture whose waves have the strengths of natural pictures: only their phases are parameters."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .. import assets
+from .base import Parameterization
+from .color import from_image
+from .fourier import frequencies
+
+SIDE, RINGS = 256, 24
+
+
+@functools.cache
+def natural_spectrum() -> tuple[Tensor, Tensor]:
+    """How strong waves are in the course's photographs and paintings: frequencies (K,), amplitudes (3, K).
+
+    Mean amplitude of the orthonormal Fourier transform in decorrelated colours, in rings of equal width in
+    log frequency, from two waves across 256 pixels to the corner of the spectrum. A Hann window, divided by
+    its root mean square, takes away the cross that the jump from one border to the opposite one would add.
+    """
+    window = torch.hann_window(SIDE)[:, None] * torch.hann_window(SIDE)
+    window = window / window.square().mean().sqrt()
+    amplitudes = torch.zeros(3, SIDE, SIDE // 2 + 1)
+    for name in assets.pictures():
+        z = from_image(assets.picture(name, (SIDE, SIDE)).clamp(0.02, 0.98))  # or black would be −9
+        z = (z - z.mean(dim=(2, 3), keepdim=True)) * window
+        amplitudes += torch.fft.rfft2(z[0], norm="ortho").abs() / len(assets.pictures())
+    f = frequencies(SIDE, SIDE)
+    edges = torch.logspace(math.log10(2 / SIDE), math.log10(float(f.max()) + 1e-6), RINGS + 1)
+    rings = [(f >= low) & (f < high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    rings = [ring for ring in rings if ring.any()]
+    means = torch.stack([amplitudes[:, ring].mean(dim=1) for ring in rings], dim=1)
+    return torch.stack([f[ring].mean() for ring in rings]), means
+
+
+def natural_magnitude(height: int, width: int) -> Tensor:
+    """The strength of each wave of ``torch.fft.rfft2`` in natural pictures, (3, H, W//2 + 1), 0 at f = 0.
+
+    A straight line in log–log coordinates between the rings of :func:`natural_spectrum`, and beyond the first
+    and the last.
+    """
+    at, amplitudes = (x.log() for x in natural_spectrum())
+    f = frequencies(height, width)
+    x = f.clamp(min=0.5 / max(height, width)).log()  # f = 0 is dealt with below
+    i = torch.searchsorted(at, x).clamp(1, len(at) - 1)
+    t = (x - at[i - 1]) / (at[i] - at[i - 1])
+    magnitude = torch.lerp(amplitudes[:, i - 1], amplitudes[:, i], t).exp()
+    return torch.where(f > 0, magnitude, 0)
+
+
+class PhaseOnly(Parameterization):
+    """The picture σ(A · F⁻¹(M · e^{iφ})): the magnitudes M are those of natural pictures, only the phases φ change.
+
+    Noise cannot be drawn: it would need more of the high frequencies than M holds. By Parseval's theorem every
+    picture has the same contrast.
+
+    Args:
+        size, batch, generator: see :class:`Parameterization`. Three channels, decorrelated.
+
+    **Source:** Fel et al., *Unlocking Feature Visualization for Deeper Networks with MAgnitude Constrained
+    Optimization* (MACO, 2023), §3.2; theirs is the mean spectrum of ImageNet, ours that of the pictures in
+    ``data/``. Learning rate 1: phases are angles.
+    """
+
+    lr = 1.0
+    magnitude: Tensor
+
+    def __init__(
+        self,
+        size: int | tuple[int, int],
+        *,
+        batch: int = 1,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__(size, batch=batch, decorrelate=True, generator=generator)
+        height, width = self.size
+        self.phase = nn.Parameter(
+            (math.pi * self.uniform(batch, 3, height, width // 2 + 1)).to(device)
+        )  # uniform in [−π, π)
+        self.register_buffer("magnitude", natural_magnitude(height, width).to(device), persistent=False)
+
+    def raw(self) -> Tensor:
+        return torch.fft.irfft2(
+            torch.polar(self.magnitude.expand_as(self.phase), self.phase), s=self.size, norm="ortho"
+        )
+
+    def set_raw(self, z: Tensor) -> None:
+        """The phases of z: the nearest picture with natural magnitudes."""
+        self.phase.copy_(torch.fft.rfft2(z, norm="ortho").angle())
+
+    def settings(self) -> dict[str, object]:
+        return {"size": self.size, "batch": self.batch}
