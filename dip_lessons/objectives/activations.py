@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -62,7 +62,7 @@ def direction(layer: str, vector: Tensor | Sequence[float], power: float = 0.0) 
         raise ValueError("a direction is a vector of finite numbers that are not all 0")
 
     def along(activations: Activations) -> Tensor:
-        a = activations[layer].flatten(2) if activations[layer].ndim > 2 else activations[layer][..., None]
+        a = by_place(activations[layer])
         if a.shape[1] != len(v):
             raise ValueError(f"the direction has {len(v)} numbers, but {layer} has {a.shape[1]} channels")
         w = v.to(a)
@@ -86,6 +86,59 @@ def layer(layer: str) -> Objective:
         code=f"layer({layer!r})",
         recipe=("layer", layer),
     )
+
+
+def caricature(activations: Activations, power: float = 1.0) -> Objective:
+    """A picture's activations t, exaggerated: Σ_layers a·t / ‖t‖ · max(.1, cos(a, t))^power.
+
+    a and t are whole maps laid out as one vector each, so what is strong in t counts most, and stays where it
+    is: place by place, an almost empty corner would count as much as an eye.
+
+    Args:
+        activations: {layer: (1 or B, C, h, w)} of the picture to exaggerate, as ``network(image, layers)``
+            returns them; one for all pictures, or one for each.
+        power: how much the angle counts; 0 asks for ever stronger activations along t, whatever else grows.
+
+    It holds the activations, and so is not stored with a run. Raises TypeError for what is no {layer:
+    activation}, ValueError for activations that are all 0 or not finite, and, when called, for maps of another
+    shape.
+
+    **Source:** Lucid's ``recipes/caricature.py``, ``dot_compare``. There the product is not divided by ‖t‖, and
+    ‖a‖ is left out of the cosine, which therefore grows with the activations.
+    """
+    if not isinstance(activations, Mapping) or not activations:
+        raise TypeError(
+            "a caricature is made of {layer: activation}, as network(image, layers) returns it; got "
+            f"{activations if isinstance(activations, Mapping) else type(activations).__name__}"
+        )
+    targets = {name: t.detach().clone() for name, t in activations.items()}
+    for name, t in targets.items():
+        if not t.isfinite().all() or not t.flatten(1).any(dim=1).all():
+            raise ValueError(f"of {name}, activations are all 0 or not finite: nothing to exaggerate")
+
+    def along(activations: Activations) -> Tensor:
+        values = [_exaggeration(name, activations[name], t, power) for name, t in targets.items()]
+        return torch.stack(values).sum(dim=0)
+
+    written = ", ".join(f"{name!r}: …" for name in targets)
+    return Objective(along, tuple(targets), code=f"caricature({{{written}}})")
+
+
+def by_place(activation: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, C, places); a layer without place, (B, C), has one."""
+    return activation.flatten(2) if activation.ndim > 2 else activation[..., None]
+
+
+def _exaggeration(name: str, activation: Tensor, target: Tensor, power: float) -> Tensor:
+    if activation.shape[1:] != target.shape[1:] or len(target) not in (1, len(activation)):
+        raise ValueError(
+            f"{name} is {tuple(activation.shape)} here, but {tuple(target.shape)} was to be exaggerated: look "
+            "at pictures of the same size, and exaggerate one picture, or one for each of the batch"
+        )
+    a, t = activation.flatten(1), target.to(activation).flatten(1)  # (B, C·h·w), (1 or B, C·h·w)
+    along = (a * t).sum(dim=1) / t.norm(dim=1)
+    cosine = along / a.norm(dim=1).clamp(min=1e-6)
+    return along * cosine.clamp(min=0.1) ** power
 
 
 def _of_channel(

@@ -1,0 +1,187 @@
+"""Objectives for a batch: each picture its own, or pictures compared with each other."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .activations import by_place, direction
+from .objective import Activations, Objective, maker
+
+
+@maker
+def each(*objectives: Objective) -> Objective:
+    """Picture i gets objective i: several runs in one.
+
+    Every objective sees its own picture only, so those that compare pictures make no sense inside; add them
+    outside, ``each(a, b, c) + 0.1 * alignment(layer)``.
+
+    Raises ValueError when called with another number of pictures than there are objectives.
+    """
+    _require_objectives("each", *objectives)
+
+    def one_by_one(activations: Activations) -> Tensor:
+        pictures = len(next(iter(activations.values())))
+        if pictures != len(objectives):
+            raise ValueError(
+                f"each(…) has {len(objectives)} objectives for {pictures} pictures: make the "
+                f"parameterization with batch={len(objectives)}"
+            )
+        values = [
+            objective({name: activations[name][i : i + 1] for name in objective.layers})
+            for i, objective in enumerate(objectives)
+        ]
+        return torch.cat(values)
+
+    layers = [name for objective in objectives for name in objective.layers]
+    codes = [objective.code for objective in objectives]
+    if len(codes) > 4:
+        codes = [codes[0], "…", codes[-1]]
+    recipes = [objective.recipe for objective in objectives]
+    return Objective(
+        one_by_one,
+        layers,
+        code=f"each({', '.join(codes)})",
+        recipe=("each", *recipes) if all(recipes) else None,
+    )
+
+
+@maker
+def interpolate(a: Objective, b: Objective) -> Objective:
+    """From one objective to another: picture i of B gets (1 − w)·a + w·b with w = i / (B − 1).
+
+    Raises ValueError when called with one picture only.
+
+    **Source:** Lucid's ``channel_interpolate``, for any two objectives.
+    """
+    _require_objectives("interpolate", a, b)
+
+    def between(activations: Activations) -> Tensor:
+        first, last = a(activations), b(activations)
+        _require_batch("interpolate", len(first))
+        w = torch.arange(len(first)).to(first) / (len(first) - 1)
+        return (1 - w) * first + w * last
+
+    return Objective(
+        between,
+        a.layers + b.layers,
+        code=f"interpolate({a.code}, {b.code})",
+        recipe=("interpolate", a.recipe, b.recipe) if a.recipe and b.recipe else None,
+    )
+
+
+@maker
+def alignment(layer: str, decay: float = 5.0, reach: int = 4) -> Objective:
+    """How little neighbours in the batch differ: −½ Σ_d (mean (a_i − a_{i−d})² + mean (a_i − a_{i+d})²) / decay^d.
+
+    Every pair's share goes half to each of the two, so the sum over the batch is −Σ_d Σ_i mean (a_i − a_{i+d})² /
+    decay^d, each pair once. Pictures are compared place by place: views that are drawn for each picture by
+    itself shift them against each other.
+
+    Args:
+        layer: a layer of the network, or ``"picture"``.
+        decay: by how much a pair counts less for each step that it lies farther apart.
+        reach: the largest distance d in the batch.
+
+    Raises ValueError when called with one picture only.
+
+    **Source:** Lucid's ``alignment``; decay 5 is that of the article's interpolation, Lucid's default is 2.
+    """
+    if not decay > 0 or isinstance(reach, bool) or not isinstance(reach, int) or reach < 1:
+        raise ValueError(
+            f"alignment takes a decay above 0 and a reach that is an int from 1 on; got {decay!r} and {reach!r}"
+        )
+
+    def nearness(activations: Activations) -> Tensor:
+        a = activations[layer].flatten(1)  # (B, C·h·w)
+        _require_batch("alignment", len(a))
+        total = a.new_zeros(len(a))
+        for d in range(1, min(reach, len(a) - 1) + 1):
+            half = (a[d:] - a[:-d]).square().mean(dim=1) / decay**d / 2  # (B − d,)
+            total = total - F.pad(half, (0, d)) - F.pad(half, (d, 0))
+        return total
+
+    return Objective(
+        nearness,
+        (layer,),
+        code=f"alignment({layer!r}, {decay!r}, {reach!r})",
+        recipe=("alignment", layer, decay, reach),
+    )
+
+
+@maker
+def diversity(layer: str) -> Objective:
+    """How unlike the other pictures' textures: −Σ_{j≠i} cos(G_i, G_j), with the Gram matrix G = Σ_places a aᵀ.
+
+    The least is −(B − 1), where all pictures have the same texture; 0 is reached where they share nothing.
+
+    Raises ValueError when called with one picture only.
+
+    **Source:** Lucid's ``diversity``, of which the mean over the batch here is the negative.
+    """
+
+    def unlikeness(activations: Activations) -> Tensor:
+        a = by_place(activations[layer])  # (B, C, places)
+        _require_batch("diversity", len(a))
+        gram = F.normalize((a @ a.transpose(1, 2)).flatten(1), dim=1)  # (B, C·C), of length 1
+        cosine = gram @ gram.T
+        return cosine.diagonal() - cosine.sum(dim=1)
+
+    return Objective(unlikeness, (layer,), code=f"diversity({layer!r})", recipe=("diversity", layer))
+
+
+def activation_grid(activation: Tensor, layer: str, rows: int, columns: int, power: float = 2.0) -> Objective:
+    """What a network sees where: one picture for each cell of a photo's map, row by row, rows·columns in all.
+
+    Picture i is to point in the direction of the mean activation of cell i: :func:`each` of
+    :func:`direction`.
+
+    Args:
+        activation: (1, C, h, w), of a photo at this layer: ``network(photo, [layer])[layer]``.
+        layer: the layer's name.
+        rows, columns: of cells, at most h and w.
+        power: see :func:`direction`.
+
+    Raises ValueError for what is no map of one photo, for more cells than places, and for a cell in which
+    nothing is active.
+
+    **Source:** Olah et al. 2018, *The Building Blocks of Interpretability*, activation grids.
+    """
+    if activation.ndim != 4 or len(activation) != 1:
+        raise ValueError(
+            f"an activation grid is made of one photo's map, (1, C, h, w); got {tuple(activation.shape)}"
+        )
+    height, width = activation.shape[2:]
+    if not (1 <= rows <= height and 1 <= columns <= width):
+        raise ValueError(
+            f"{layer} has a map of {(height, width)} here, which cannot be cut into {rows} × {columns} cells"
+        )
+    cells = F.adaptive_avg_pool2d(activation.detach(), (rows, columns))[0]  # (C, rows, columns)
+    vectors = cells.flatten(1).T  # (rows·columns, C)
+    for i, vector in enumerate(vectors):
+        if not vector.any():
+            raise ValueError(
+                f"nothing is active in the cell of row {i // columns} and column {i % columns}: take fewer "
+                f"cells than {rows} × {columns}, or another layer than {layer}"
+            )
+    return each(*(direction(layer, vector, power) for vector in vectors))
+
+
+def _require_objectives(name: str, *objectives: Objective) -> None:
+    if not objectives:
+        raise ValueError(f"{name} takes objectives, one for each picture of the batch; got none")
+    for objective in objectives:
+        if not isinstance(objective, Objective):
+            raise TypeError(
+                f"{name} takes objectives, such as dip.channel('features.9', 10); got "
+                f"{type(objective).__name__}. A list of them is handed over as {name}(*objectives)"
+            )
+
+
+def _require_batch(name: str, pictures: int) -> None:
+    if pictures < 2:
+        raise ValueError(
+            f"{name} compares the pictures of a batch, and here there is one: make the parameterization with "
+            "batch=2 or more"
+        )

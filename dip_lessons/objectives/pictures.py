@@ -1,0 +1,107 @@
+"""Objectives that look at the picture itself: regularisers to subtract, and opacity.
+
+    dip.channel("features.9", 10) - 0.1 * dip.total_variation()
+
+Each is a mean over pixels, so that a weight means the same at every size; where Lucid takes the sum, its weight
+w is H·W·w here. All but :func:`opacity` look at colours only, at the first three channels of (B, C, H, W).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .objective import PICTURE, VIEW, Activations, Objective, maker
+
+
+@maker
+def total_variation() -> Objective:
+    """The total variation: mean over pixels of Σ_channels |x[i, j+1] − x[i, j]| + |x[i+1, j] − x[i, j]|.
+
+    Anisotropic: the two differences are not joined under a root. Differences end at the border, the sum is
+    divided by H·W.
+
+    **Source:** Lucid's ``total_variation``, which does not divide by H·W.
+    """
+
+    def variation(activations: Activations) -> Tensor:
+        x = _colours(activations)
+        across, down = x.diff(dim=3).abs(), x.diff(dim=2).abs()
+        return _per_pixel(across, x) + _per_pixel(down, x)
+
+    return Objective(variation, (PICTURE,), code="total_variation()", recipe=("total_variation",))
+
+
+@maker
+def l1(centre: float = 0.5) -> Objective:
+    """The distance from a flat grey: mean over pixels of Σ_channels |x − centre|.
+
+    **Source:** Lucid's ``L1``, which does not divide by H·W.
+    """
+
+    def distance(activations: Activations) -> Tensor:
+        x = _colours(activations)
+        return _per_pixel((x - centre).abs(), x)
+
+    return Objective(distance, (PICTURE,), code=f"l1({centre!r})", recipe=("l1", centre))
+
+
+@maker
+def high_frequency() -> Objective:
+    """What a blur takes away: mean over pixels of ½ Σ_channels (x − blur(x))², blur(x) held constant.
+
+    So the gradient is (x − blur(x)) / (H·W): a step against it moves each pixel towards the mean of its
+    neighbourhood, which blurs the picture a little. The blur weighs a pixel's 3 × 3 neighbourhood by 1, itself
+    by 2, and at the border what there is of it.
+
+    **Source:** Lucid's ``blur_input_each_step``, the same kernel, which does not divide by H·W; the idea is that
+    of Nguyen, Yosinski, Clune 2015.
+    """
+
+    def residual(activations: Activations) -> Tensor:
+        x = _colours(activations)
+        return _per_pixel((x - _blurred(x.detach())).square() / 2, x)
+
+    return Objective(residual, (PICTURE,), code="high_frequency()", recipe=("high_frequency",))
+
+
+@maker
+def opacity(of: str = PICTURE) -> Objective:
+    """The mean alpha, from 0 (nothing is there) to 1 (all is covered).
+
+    Args:
+        of: ``"picture"``, or ``"view"`` for the part of it that a view sees.
+
+    Raises ValueError where there is no alpha.
+    """
+    if of not in (PICTURE, VIEW):
+        raise ValueError(f"opacity is that of the {PICTURE!r} or of the {VIEW!r}; got {of!r}")
+
+    def alpha(activations: Activations) -> Tensor:
+        rgba = activations[of]
+        if rgba.ndim != 4 or rgba.shape[1] != 4:
+            raise ValueError(
+                f"opacity needs the alpha of an RGBA {of}, (B, 4, H, W); got {tuple(rgba.shape)}: take a "
+                "parameterization with alpha, such as dip.RGBA"
+            )
+        return rgba[:, 3].mean(dim=(1, 2))
+
+    return Objective(alpha, (of,), code=f"opacity({of!r})", recipe=("opacity", of))
+
+
+def _colours(activations: Activations) -> Tensor:
+    return activations[PICTURE][:, :3]
+
+
+def _per_pixel(values: Tensor, picture: Tensor) -> Tensor:
+    """The sum over channels and places, over the picture's number of pixels: (B, C, h, w) -> (B,)."""
+    return values.sum(dim=(1, 2, 3)) / (picture.shape[2] * picture.shape[3])
+
+
+def _blurred(x: Tensor) -> Tensor:
+    kernel = x.new_ones(1, 1, 3, 3)
+    kernel[..., 1, 1] = 2
+    each = x.flatten(0, 1)[:, None]  # (B·C, 1, H, W)
+    weights = F.conv2d(torch.ones_like(each[:1]), kernel, padding=1)  # less than 10 at the border
+    return (F.conv2d(each, kernel, padding=1) / weights).view_as(x)
