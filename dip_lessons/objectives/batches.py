@@ -76,8 +76,8 @@ def alignment(layer: str, decay: float = 5.0, reach: int = 4) -> Objective:
     """How little neighbours in the batch differ: −½ Σ_d (mean (a_i − a_{i−d})² + mean (a_i − a_{i+d})²) / decay^d.
 
     Every pair's share goes half to each of the two, so the sum over the batch is −Σ_d Σ_i mean (a_i − a_{i+d})² /
-    decay^d, each pair once. Pictures are compared place by place: views that are drawn for each picture by
-    itself shift them against each other.
+    decay^d, each pair once. Pictures are compared place by place, so show them in the same views:
+    ``random_views(…, shared=True)``.
 
     Args:
         layer: a layer of the network, or ``"picture"``.
