@@ -1,0 +1,3 @@
+"""Exercises of lesson 04."""
+
+__all__: list[str] = []

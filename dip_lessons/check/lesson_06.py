@@ -1,0 +1,3 @@
+"""Exercises of lesson 06."""
+
+__all__: list[str] = []

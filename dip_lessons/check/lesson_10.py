@@ -1,0 +1,3 @@
+"""Exercises of lesson 10."""
+
+__all__: list[str] = []
