@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 import math
+import os
+import shutil
+import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -142,15 +147,108 @@ def say(text: str) -> None:
     display(Markdown(text))
 
 
-def film(frames: Iterable[Tensor], *, fps: float = 12, side: int = 256, caption: str = "") -> None:
-    """Display pictures (C, H, W) or (B, C, H, W) one after the other, as a looping animation (GIF)."""
-    pages = [sheet(f, side=side).quantize(128, dither=PILImage.Dither.FLOYDSTEINBERG) for f in frames]
+def film(
+    frames: Iterable[Pictures],
+    *,
+    fps: float = 12,
+    side: int = 256,
+    caption: str = "",
+    quality: int = 45,
+    bounce: bool = False,
+    path: str | os.PathLike | None = None,
+) -> None:
+    """Display pictures one after the other, as a looping animation that every front end shows (WebP in an <img>).
+
+    Args:
+        frames: a tensor (T, C, H, W) in [0, 1], or anything that yields frames: a picture (C, H, W), or several
+            for a contact sheet, whatever :func:`show` takes. All frames must come out in one size.
+        fps: frames a second, up to 50.
+        side: the longer side of each picture on the page, in pixels.
+        caption: what was varied, with seed and number of steps.
+        quality: of the WebP and of an MP4, 1 to 100. Neighbours that differ by less than what compression loses
+            are shown as one longer frame. A GIF has 256 colours always.
+        bounce: whether the film runs there and back again.
+        path: where to write the film too: .webp, .gif, or .mp4, which needs ffmpeg. Beside it first, then
+            renamed, so that an old file survives a failure.
+
+    Raises ValueError for no frames, frames of different sizes, numbers out of range, or another kind of file;
+    RuntimeError where ffmpeg is missing or fails.
+    """
+    if not 0 < fps <= 50:
+        raise ValueError(f"fps must be above 0 and at most 50, beyond which browsers slow down; got {fps!r}")
+    if not 1 <= quality <= 100:
+        raise ValueError(f"quality must lie between 1 and 100; got {quality!r}")
+    path = None if path is None else _film_path(path)  # before frames are made, which may take long
+    if isinstance(frames, Tensor) and frames.ndim < 4:
+        raise ValueError(f"a film is a tensor (T, C, H, W), or a list of pictures; got {tuple(frames.shape)}")
+    pages = [sheet(frame, side=side) for frame in frames]
     if not pages:
         raise ValueError("a film needs at least one frame")
+    for i, page in enumerate(pages):
+        if page.size != pages[0].size:
+            raise ValueError(
+                f"all frames must have one size; frame {i} is {page.size}, the first is {pages[0].size}"
+            )
+    if bounce:
+        pages += pages[-2:0:-1]
     buffer = io.BytesIO()
-    pages[0].save(buffer, "GIF", save_all=True, append_images=pages[1:], duration=round(1000 / fps), loop=0)
-    display(Image(buffer.getvalue(), format="gif", alt=caption or None))
+    # Every frame whole (kmax=1): small differences that libwebp leaves out would add up to stale blocks.
+    _animate(buffer, "WEBP", pages, fps, quality=quality, method=4, kmin=0, kmax=1)
+    if path is not None:
+        _write_film(path, pages, fps, quality, webp=buffer.getvalue())
+    told = f"film of {len(pages)} frames, {len(pages) / fps:.3g} s"
+    source = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    image = f'<img src="{source}" alt="{html.escape(caption or told)}" width="{pages[0].width}">'
+    display({"text/html": image, "text/plain": f"<{told}>"}, raw=True)
     _caption(caption)
+
+
+def _animate(
+    file: io.BytesIO | Path, kind: str, pages: list[PILImage.Image], fps: float, **options: object
+) -> None:
+    duration = round(1000 / fps)
+    pages[0].save(file, kind, save_all=True, append_images=pages[1:], duration=duration, loop=0, **options)
+
+
+def _film_path(path: str | os.PathLike) -> Path:
+    path = Path(path)
+    if path.suffix.lower() not in (".webp", ".gif", ".mp4"):
+        raise ValueError(f"a film is written as .webp, .gif or .mp4; got {path.name!r}")
+    if path.suffix.lower() == ".mp4" and not shutil.which("ffmpeg"):
+        raise RuntimeError(
+            "an .mp4 needs ffmpeg, which is not on the PATH: install it, or choose .webp or .gif"
+        )
+    return path
+
+
+def _write_film(path: Path, pages: list[PILImage.Image], fps: float, quality: int, webp: bytes) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if path.suffix.lower() == ".webp":
+            part.write_bytes(webp)
+        elif path.suffix.lower() == ".gif":
+            _animate(part, "GIF", [page.quantize(256) for page in pages], fps)
+        else:
+            _encode_mp4(part, pages, fps, quality)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _encode_mp4(path: Path, pages: list[PILImage.Image], fps: float, quality: int) -> None:
+    """H.264 in yuv420p, which everything plays. It has even sizes only: the last row or column is repeated."""
+    width, height = pages[0].size
+    even = ((0, height % 2), (0, width % 2), (0, 0))
+    raw = b"".join(np.pad(np.asarray(page), even, mode="edge").tobytes() for page in pages)
+    size, rate = f"{width + width % 2}x{height + height % 2}", f"{fps:g}"
+    taken = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", rate, "-i", "-"]
+    crf = str(round(32 - quality / 5))  # 23, which is x264's default, at a quality of 45
+    made = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", crf, "-movflags", "+faststart", "-f", "mp4"]
+    command = ["ffmpeg", "-y", "-v", "error", *taken, *made, str(path.absolute())]
+    done = subprocess.run(command, input=raw, capture_output=True)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
+        raise RuntimeError(f"ffmpeg could not make the .mp4 ({said[-1]}): choose .webp or .gif")
 
 
 def finish(runs: Run | Mapping[str, Run] | Iterable[Run]) -> None:
@@ -198,6 +296,10 @@ def _as_list(images: Pictures) -> list[Tensor]:
         if images.ndim not in (3, 4):
             raise ValueError(f"pictures are (C, H, W) or (B, C, H, W); got {tuple(images.shape)}")
         return [images] if images.ndim == 3 else list(images)
+    if isinstance(images, (str, bytes)) or not isinstance(images, Iterable):
+        raise TypeError(
+            f"a picture is a tensor (C, H, W) or (B, C, H, W), a run, or a list of these; got {images!r:.80}"
+        )
     return [picture for item in images for picture in _as_list(item)]
 
 
@@ -205,16 +307,15 @@ def _tile(image: Tensor, side: int) -> PILImage.Image:
     picture = to_pil(image)
     scale = side / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    if picture.mode == "RGBA":
+    picture = picture.resize(size, PILImage.Resampling.NEAREST if scale >= 2 else PILImage.Resampling.LANCZOS)
+    if picture.mode == "RGBA":  # after the resizing, so that the squares have one size on the page
         picture = PILImage.alpha_composite(_checkerboard(picture.size), picture)
-    return picture.convert("RGB").resize(
-        size, PILImage.Resampling.NEAREST if scale >= 2 else PILImage.Resampling.LANCZOS
-    )
+    return picture.convert("RGB")
 
 
 def _checkerboard(size: tuple[int, int], square: int = 8) -> PILImage.Image:
     x, y = np.arange(size[0]) // square, np.arange(size[1])[:, None] // square
-    grey = np.where((x + y) % 2, 255, 214).astype(np.uint8)
+    grey = np.where((x + y) % 2, 192, 168).astype(np.uint8)  # neither hides what is white nor what is black
     return PILImage.fromarray(grey).convert("RGBA")
 
 
