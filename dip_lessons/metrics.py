@@ -1,4 +1,8 @@
-"""The numbers that the lessons' claims rest on. Each takes pictures (B, C, H, W) in [0, 1] and returns (B,)."""
+"""The numbers that the lessons' claims rest on.
+
+Most take pictures (B, C, H, W) in [0, 1] and return (B,). Where a network looks at pictures with transparency,
+it sees them over mid-grey, unless views say otherwise.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,17 @@ import torch
 from torch import Tensor
 
 from .networks import LOGITS, Network
-from .objectives import Objective
-from .views import Views, standard_views
+from .objectives import Objective, look
+from .objectives import diversity as unlikeness
+from .views import Views, composite, standard_views
 
 HELD_OUT_SEED = 20180725  # far from the seeds that runs use: these views were never seen while optimizing
 
 
 @torch.no_grad()
 def value(image: Tensor, objective: Objective, network: Network) -> Tensor:
-    """The objective of the pictures as they are, (B,)."""
-    return objective(network(image, objective.layers))
+    """The objective of the pictures as they are, (B,); of those with transparency, over mid-grey."""
+    return objective(look(network, objective.layers, _over_grey(image), image))
 
 
 @torch.no_grad()
@@ -33,27 +38,82 @@ def robust_value(
     """The objective's mean over held-out random views of each picture, (B,).
 
     Args:
-        views: what the views are drawn from; None takes :func:`standard_views`.
+        views: what the views are drawn from; None takes :func:`standard_views`, and random pictures ("waves")
+            as backgrounds of what is transparent.
         count: how many views of each picture.
         seed: of the views; the default is one that no run should use.
     """
     generator = torch.Generator().manual_seed(seed)
-    one = (views or standard_views()).change(count=1)
-    values = [objective(network(one(image, generator), objective.layers)) for _ in range(count)]
+    one = (views or standard_views().change(background="waves")).change(count=1)
+    values = [objective(look(network, objective.layers, one(image, generator), image)) for _ in range(count)]
     return torch.stack(values).mean(dim=0)
 
 
 @torch.no_grad()
 def class_probability(image: Tensor, index: int, network: Network) -> Tensor:
     """The probability that the network gives to one of its classes, (B,)."""
-    return network(image, [LOGITS])[LOGITS].softmax(dim=1)[:, index]
+    return _logits(image, network).softmax(dim=1)[:, index]
 
 
 @torch.no_grad()
 def class_rank(image: Tensor, index: int, network: Network) -> Tensor:
     """How many classes the network finds more likely than this one, (B,): 0 means it is the first."""
-    logits = network(image, [LOGITS])[LOGITS]
+    logits = _logits(image, network)
     return (logits > logits[:, index : index + 1]).sum(dim=1)
+
+
+def _logits(image: Tensor, network: Network) -> Tensor:
+    return look(network, [LOGITS], _over_grey(image))[LOGITS]
+
+
+def _over_grey(image: Tensor) -> Tensor:
+    """The view of pictures as they are: with transparency, composited colours and alpha."""
+    if image.ndim != 4 or image.shape[1] != 4:
+        return image
+    return torch.cat([composite(image, torch.full_like(image[:1, :3, :1, :1], 0.5)), image[:, 3:]], dim=1)
+
+
+@torch.no_grad()
+def frame_distance(images: Tensor) -> Tensor:
+    """Root mean square distance of neighbouring frames, (B − 1,).
+
+    Args:
+        images: (B, …), pictures in the order of the film, or a layer's activations for them.
+
+    Raises ValueError for fewer than two frames.
+    """
+    if len(images) < 2:
+        raise ValueError(f"a distance needs two frames; got {len(images)}")
+    return images.float().diff(dim=0).flatten(1).square().mean(dim=1).sqrt()
+
+
+@torch.no_grad()
+def diversity(images: Tensor, network: Network, layer: str) -> Tensor:
+    """How unlike the textures of pictures are: the mean over pairs of 1 − cos(G_i, G_j), a scalar in [0, 1].
+
+    G is the Gram matrix of a layer's channels. 0 stands for one texture in all pictures, 1 for nothing shared
+    (of activations after a ReLU, where cosines are not negative). Raises ValueError for fewer than two pictures.
+
+    **Source:** Lucid's ``diversity``, which the objective of that name maximises.
+    """
+    values = unlikeness(layer)(look(network, [layer], _over_grey(images)))  # −Σ_{j≠i} cos(G_i, G_j)
+    return 1 + values.mean() / (len(images) - 1)
+
+
+@torch.no_grad()
+def seam_energy(image: Tensor, axis: str = "x") -> Tensor:
+    """How visible the seam is where the picture is continued by itself, (B,): 1 means not at all.
+
+    The mean squared step from the last column to the first (``axis="x"``), or from the last row to the first
+    (``"y"``), divided by that between neighbours inside.
+    """
+    if axis not in ("x", "y"):
+        raise ValueError(f'axis must be "x" (left and right border) or "y" (top and bottom); got {axis!r}')
+    dim = -1 if axis == "x" else -2
+    x = image.float()
+    inside = x.diff(dim=dim).square().mean(dim=(1, 2, 3))
+    border = (x.select(dim, 0) - x.select(dim, -1)).square().mean(dim=(1, 2))
+    return (border + 1e-12) / (inside + 1e-12)  # a flat picture has no seam
 
 
 def power_spectrum(image: Tensor) -> tuple[Tensor, Tensor]:
