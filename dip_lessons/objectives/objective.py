@@ -125,10 +125,14 @@ def look(
 
     With several views of each picture, N = count·B: split by view before an objective is called, so that all
     activations have B rows.
+
+    Raises ValueError if the network leaves out a layer that it was asked for.
     """
     inside = tuple(name for name in layers if name not in (PICTURE, VIEW))
     seen = dict(network(view[:, :3] if view.shape[1] == 4 else view, inside)) if inside else {}
     seen |= {VIEW: view, PICTURE: view if picture is None else picture}
+    if missing := [name for name in layers if name not in seen]:
+        raise ValueError(f"the network returned no activation for {', '.join(missing)}")
     return {name: seen[name] for name in layers}
 
 

@@ -21,8 +21,9 @@ def natural_spectrum() -> tuple[Tensor, Tensor]:
     """How strong waves are in the course's photographs and paintings: frequencies (K,), amplitudes (3, K).
 
     Mean amplitude of the orthonormal Fourier transform in decorrelated colours, in rings of equal width in
-    log frequency, from two waves across 256 pixels to the corner of the spectrum. A Hann window, divided by
-    its root mean square, takes away the cross that the jump from one border to the opposite one would add.
+    log frequency, from two waves across 256 pixels (one would be the window's) to the corner of the spectrum.
+    A Hann window, divided by its root mean square, takes away the cross that the jump from one border to the
+    opposite one would add.
     """
     window = torch.hann_window(SIDE)[:, None] * torch.hann_window(SIDE)
     window = window / window.square().mean().sqrt()
@@ -32,7 +33,7 @@ def natural_spectrum() -> tuple[Tensor, Tensor]:
         z = (z - z.mean(dim=(2, 3), keepdim=True)) * window
         amplitudes += torch.fft.rfft2(z[0], norm="ortho").abs() / len(assets.pictures())
     f = frequencies(SIDE, SIDE)
-    edges = torch.logspace(math.log10(2 / SIDE), math.log10(float(f.max()) + 1e-6), RINGS + 1)
+    edges = torch.logspace(math.log10(1.5 / SIDE), math.log10(float(f.max()) + 1e-6), RINGS + 1)
     rings = [(f >= low) & (f < high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
     rings = [ring for ring in rings if ring.any()]
     means = torch.stack([amplitudes[:, ring].mean(dim=1) for ring in rings], dim=1)

@@ -67,15 +67,15 @@ class Pyramid(Parameterization):
 
     def raw(self) -> Tensor:
         """From coarse to fine: what is there, enlarged, plus the next level."""
-        z = self.levels[-1]
-        for level in reversed(self.levels[:-1]):
+        *finer, z = self.levels
+        for level in reversed(finer):
             z = enlarged(z, level.shape[-2:]) + level
         return z
 
     def set_raw(self, z: Tensor) -> None:
         """The Laplacian pyramid of z: each level holds what the coarser ones, enlarged, leave over."""
         reduced = [z]
-        for level in self.levels[1:]:
+        for level in list(self.levels)[1:]:
             reduced.append(F.interpolate(reduced[-1], level.shape[-2:], mode="area"))
         coarser = torch.zeros_like(reduced[-1])
         for level, full in zip(reversed(self.levels), reversed(reduced), strict=True):
