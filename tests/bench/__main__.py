@@ -1,7 +1,8 @@
 """What a step costs: ``make bench``, or ``python -m tests.bench``.
 
-Three tables: seconds for a picture of 224 px in 160 steps; a step against its floor, which is forward and backward
-through only the part of the network that is needed; and the player against the bare loop. Ratios are medians of
+Four tables: seconds for a picture of 224 px in 160 steps; a step against its floor, which is forward and backward
+through only the part of the network that is needed; what a picture costs by parameterization; and the player
+against the bare loop. Ratios are medians of
 measurements that take turns in one run, of the process's CPU time, which a busy machine changes least.
 """
 
@@ -12,17 +13,20 @@ import time
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 import dip_lessons as dip
+from dip_lessons.parameterizations.coordinates import places
 
 SIZE = 224
 LAYERS = {"squeezenet1_1": "features.9", "inception_v3": "Mixed_6b"}
 
 
-def make(name: str, layer: str, steps: int = 160) -> dip.Run:
+def make(name: str, layer: str, steps: int = 160, kind: type[dip.Parameterization] = dip.Fourier) -> dip.Run:
     """The run that everything here measures."""
     network = dip.load_network(name)
-    picture = dip.Fourier(SIZE, device=network.device)
+    picture = kind(SIZE, device=network.device)
     views = dip.standard_views()
     return dip.optimize(picture, dip.channel(layer, 10), network, views=views, steps=steps)
 
@@ -81,6 +85,51 @@ def steps() -> None:
         print(f"{name:<14} {layer:<12} {found:9.2f}")
 
 
+def parameterizations() -> None:
+    """Forward and backward of the picture alone, as a share of the whole step that it is part of."""
+    print("\na picture / the step it is part of      SqueezeNet  InceptionV3")
+    kinds = (dip.Pixels, dip.Fourier, dip.Pyramid, dip.PhaseOnly, dip.CPPN, dip.Siren, dip.DeepImagePrior)
+    towards = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    for kind in kinds:
+        found = []
+        for name, layer in LAYERS.items():
+            run = make(name, layer, kind=kind)
+            device = run.network.device
+            picture, parameters, wanted = run.parameterization, run.parameters, towards.to(device)
+            found.append(
+                ratio(
+                    lambda: [torch.autograd.grad(picture(), parameters, wanted) for _ in range(3)],  # noqa: B023
+                    lambda: run.advance(3),  # noqa: B023
+                    device,
+                    turns=7,
+                )
+            )
+        print(f"{kind.__name__:<36} {found[0]:12.3f} {found[1]:12.3f}")
+    cppn = dip.CPPN(SIZE)
+    with torch.no_grad():
+        cppn.weights[-1].normal_(generator=torch.Generator().manual_seed(0))
+    parameters = list(cppn.parameters())
+
+    def convolutions() -> Tensor:
+        """The same CPPN as the article has it: 1×1 convolutions, features put together."""
+        x = places((SIZE, SIZE), cppn.extent).view(1, 2, SIZE, SIZE)
+        *hidden, (weight, bias) = zip(cppn.weights, cppn.biases, strict=True)
+        for w, b in hidden:
+            a = F.conv2d(x, w[0, :, :, None, None], b[0, :, 0]).atan()
+            x = torch.cat([a / 0.67, a.square() / 0.6], dim=1)
+        return F.conv2d(x, weight[0, :, :, None, None], bias[0, :, 0]).sigmoid()
+
+    assert torch.allclose(convolutions(), cppn(), atol=1e-4)
+    found = [
+        ratio(
+            lambda: torch.autograd.grad(convolutions(), parameters, towards),
+            lambda: torch.autograd.grad(cppn(), parameters, towards),
+            torch.device("cpu"),
+        )
+    ]
+    print(f"\nCPPN as 1×1 convolutions / as it is {found[0]:14.2f}")
+
+
 def player() -> None:
     """The player's loop, with its pictures and curves, against the bare one; and how long Pause takes."""
     bare, played = make("squeezenet1_1", "features.9", 10**6), make("squeezenet1_1", "features.9", 10**6)
@@ -113,4 +162,5 @@ if __name__ == "__main__":
     print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads")
     pictures()
     steps()
+    parameterizations()
     player()
