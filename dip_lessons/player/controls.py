@@ -175,7 +175,9 @@ STANDARD = {
         Slider("scale", 0.0, 0.5, step=0.01, label="scale (±)"),
         Slider("rotate", 0, 45, label="rotate (±°)"),
         Slider("blur", 0.0, 4.0, step=0.1, label="blur (px)"),
+        Slider("noise", 0.0, 0.5, step=0.01, label="noise (sd)"),
         Slider("decay", 0.0, 2.0, step=0.05),
+        Slider("noise_sd", 0.0, 0.3, step=0.01, label="input noise (sd)"),
     )
 }
 
