@@ -285,6 +285,25 @@ class Run:
                 self._apply_settings()
         return self
 
+    def schedule(self, changes: Mapping[int, Mapping[str, object]]) -> Run:
+        """Settings that will change by themselves: {step: {name: value}}, for steps that lie ahead.
+
+        Names are those of ``lr``, ``objective``, ``views`` and of what the parameterization can adjust. A change
+        by ``set`` drops what was scheduled after it. Raises ValueError for other names, and for steps that
+        were taken already.
+        """
+        with STEP_LOCK:
+            known = self.settings
+            for step, values in changes.items():
+                if operator.index(step) <= self.recorded or not set(values) <= set(known):
+                    raise ValueError(
+                        f"only {', '.join(known)} can be scheduled, for steps after {self.recorded}; got step "
+                        f"{step}: {', '.join(values)}"
+                    )
+            for step, values in changes.items():
+                self.log.setdefault(operator.index(step), {}).update(values)
+        return self
+
     def rewind(self, step: int = 0) -> Run:
         """Go to any step from 0 to ``recorded``: to the checkpoint before it, then on by repetition."""
         step = operator.index(step)

@@ -30,6 +30,8 @@ from dip_lessons.objectives import (
     look,
     neuron,
     opacity,
+    perceptual_distance,
+    squared_error,
     total_variation,
 )
 from dip_lessons.player import replay
@@ -331,6 +333,49 @@ def test_caricatures_in_numpy(activations: dict[str, Tensor], power: float, seve
     assert (objective - l1()).recipe is None
     assert each(objective, l1()).recipe is None
     assert interpolate(logit(1), objective).recipe is None
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_distances_in_numpy(activations: dict[str, Tensor], several: bool) -> None:
+    n = 3 if several else 1
+    targets = {name: activations[name][:n].flip(1).clone() for name in (MAP, LOGITS)}
+    objective = perceptual_distance(targets)
+    expected = np.zeros(3)
+    for name, target in targets.items():
+        for b in range(3):
+            a, t = (x.numpy().reshape(x.shape[0], -1) for x in (activations[name][b], target[b % n]))
+            a, t = a / np.linalg.norm(a, axis=0), t / np.linalg.norm(t, axis=0)
+            expected[b] += ((a - t) ** 2).sum(axis=0).mean()
+    np.testing.assert_allclose(objective(activations), expected, rtol=1e-12)
+    same = perceptual_distance({MAP: activations[MAP]})(activations)
+    np.testing.assert_allclose(same, 0, atol=1e-12)
+    picture = activations[PICTURE][:n].flip(2)
+    error = squared_error(picture)
+    np.testing.assert_allclose(
+        error(activations), ((activations[PICTURE] - picture) ** 2).numpy().mean(axis=(1, 2, 3)), rtol=1e-12
+    )
+    inputs = tuple(activations[name].requires_grad_(True) for name in (MAP, LOGITS, PICTURE))
+    both = objective + error
+    assert torch.autograd.gradcheck(lambda m, f, p: both({MAP: m, LOGITS: f, PICTURE: p}), inputs)
+    assert objective.recipe is None
+    assert error.recipe is None
+
+
+def test_distances_from_what_does_not_fit_are_refused(activations: dict[str, Tensor]) -> None:
+    for wrong in (activations[MAP][:1, :, 1:], activations[MAP][:2]):
+        with pytest.raises(ValueError, match="block.2 is .* but was to be compared with"):
+            perceptual_distance({MAP: wrong})(activations)
+    with pytest.raises(TypeError, match="a perceptual distance is made of"):
+        perceptual_distance(activations[MAP])
+    for wrong in (activations[PICTURE][:2], activations[PICTURE][:, :3]):
+        with pytest.raises(ValueError, match="cannot be compared with .* resize one"):
+            squared_error(wrong)(activations)
+
+
+def test_nothing_active_has_a_finite_gradient_in_a_distance() -> None:
+    a = torch.zeros(2, 3, 2, 2, requires_grad=True)
+    perceptual_distance({MAP: torch.ones(1, 3, 2, 2)})({MAP: a}).sum().backward()
+    assert a.grad.abs().max() < 1e4
 
 
 def test_nothing_active_has_a_finite_gradient_in_a_caricature() -> None:

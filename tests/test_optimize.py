@@ -453,6 +453,22 @@ FAILURES = [
 ]
 
 
+def test_scheduled_settings_are_those_that_were_set_by_hand(tmp_path: Path) -> None:
+    other = channel("2", 0)
+    by_hand = small_run().advance(3).set(lr=0.02, decay=0.5).advance(4).set(objective=other).advance(3)
+    run = small_run().schedule({3: {"lr": 0.02, "decay": 0.5}, 7: {"objective": other}}).advance(10)
+    assert fingerprint(run) == fingerprint(by_hand)
+    assert run.history == by_hand.history
+    assert fingerprint(run.rewind(5).advance(5)) == fingerprint(by_hand)
+    run = small_run().schedule({3: {"lr": 0.02, "decay": 0.5}, 7: {"objective": other}}).advance(2)
+    loaded = Run.load(run.save(tmp_path / "run.pt"), network=small_network()).advance(8)
+    assert fingerprint(loaded) == fingerprint(by_hand)
+    for step, name in ((2, "lr"), (0, "lr"), (5, "jitter")):
+        with pytest.raises(ValueError, match="can be scheduled, for steps after 2"):
+            run.schedule({step: {name: 1.0}})
+    assert max(run.set(lr=0.3).log) == 2  # a change by hand ends the schedule
+
+
 @pytest.mark.parametrize(("failure", "words"), FAILURES)
 @pytest.mark.parametrize("step", [0, 18])
 def test_a_failed_step_leaves_all_as_it_was(failure: Callable, words: str, step: int) -> None:

@@ -1,6 +1,6 @@
 """What to maximise: functions of activations, which can be added, subtracted and weighted."""
 
-from .activations import caricature, channel, direction, layer, logit, neuron
+from .activations import caricature, channel, direction, layer, logit, neuron, perceptual_distance
 from .batches import activation_grid, alignment, diversity, each, interpolate
 from .objective import PICTURE, VIEW, Activations, Objective, from_recipe, look
-from .pictures import high_frequency, l1, opacity, total_variation
+from .pictures import high_frequency, l1, opacity, squared_error, total_variation

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..networks import LOGITS
@@ -106,12 +107,7 @@ def caricature(activations: Activations, power: float = 1.0) -> Objective:
     **Source:** Lucid's ``recipes/caricature.py``, ``dot_compare``. There the product is not divided by ‖t‖, and
     ‖a‖ is left out of the cosine, which therefore grows with the activations.
     """
-    if not isinstance(activations, Mapping) or not activations:
-        raise TypeError(
-            "a caricature is made of {layer: activation}, as network(image, layers) returns it; got "
-            f"{activations if isinstance(activations, Mapping) else type(activations).__name__}"
-        )
-    targets = {name: t.detach().clone() for name, t in activations.items()}
+    targets = _targets("caricature", activations)
     for name, t in targets.items():
         if not t.isfinite().all() or not t.flatten(1).any(dim=1).all():
             raise ValueError(f"of {name}, activations are all 0 or not finite: nothing to exaggerate")
@@ -124,17 +120,61 @@ def caricature(activations: Activations, power: float = 1.0) -> Objective:
     return Objective(along, tuple(targets), code=f"caricature({{{written}}})")
 
 
+def perceptual_distance(activations: Activations) -> Objective:
+    """How far a picture is from another one, as a network sees it; a quantity to subtract.
+
+    Σ_layers mean over places of ‖a/‖a‖ − t/‖t‖‖², with channels brought to length 1 at each place. 0 for the
+    picture itself, at most 2 a layer where activations are not negative.
+
+    Args:
+        activations: {layer: (1 or B, C, h, w)} of the other picture, as ``network(image, layers)`` returns them.
+
+    It holds the activations, and so is not stored with a run. Raises TypeError for what is no {layer:
+    activation}, and, when called, ValueError for maps of another shape.
+
+    **Source:** Zhang et al., *The Unreasonable Effectiveness of Deep Features as a Perceptual Metric* (LPIPS, 2018),
+    eq. 1, without the learned weights.
+    """
+    targets = _targets("perceptual distance", activations)
+
+    def distance(activations: Activations) -> Tensor:
+        values = []
+        for name, t in targets.items():
+            _require_shape(name, activations[name], t, "compared with")
+            # Where nothing is active a/‖a‖ has no slope worth following: eps bounds it.
+            one, other = (F.normalize(by_place(x), dim=1, eps=1e-3) for x in (activations[name], t))
+            values.append((one - other.to(one)).square().sum(dim=1).mean(dim=1))
+        return torch.stack(values).sum(dim=0)
+
+    written = ", ".join(f"{name!r}: …" for name in targets)
+    return Objective(distance, tuple(targets), code=f"perceptual_distance({{{written}}})")
+
+
 def by_place(activation: Tensor) -> Tensor:
     """(B, C, h, w) -> (B, C, places); a layer without place, (B, C), has one."""
     return activation.flatten(2) if activation.ndim > 2 else activation[..., None]
 
 
-def _exaggeration(name: str, activation: Tensor, target: Tensor, power: float) -> Tensor:
+def _targets(what: str, activations: Activations) -> dict[str, Tensor]:
+    """A copy of {layer: activation} of the picture that an objective holds."""
+    if not isinstance(activations, Mapping) or not activations:
+        raise TypeError(
+            f"a {what} is made of {{layer: activation}}, as network(image, layers) returns it; got "
+            f"{activations if isinstance(activations, Mapping) else type(activations).__name__}"
+        )
+    return {name: t.detach().clone() for name, t in activations.items()}
+
+
+def _require_shape(name: str, activation: Tensor, target: Tensor, done: str) -> None:
     if activation.shape[1:] != target.shape[1:] or len(target) not in (1, len(activation)):
         raise ValueError(
-            f"{name} is {tuple(activation.shape)} here, but {tuple(target.shape)} was to be exaggerated: look "
-            "at pictures of the same size, and exaggerate one picture, or one for each of the batch"
+            f"{name} is {tuple(activation.shape)} here, but was to be {done} {tuple(target.shape)}: look at "
+            "pictures of the same size, with one target, or one for each picture of the batch"
         )
+
+
+def _exaggeration(name: str, activation: Tensor, target: Tensor, power: float) -> Tensor:
+    _require_shape(name, activation, target, "exaggerated after")
     a, t = activation.flatten(1), target.to(activation).flatten(1)  # (B, C·h·w), (1 or B, C·h·w)
     along = (a * t).sum(dim=1) / t.norm(dim=1)
     cosine = along / a.norm(dim=1).clamp(min=1e-6)

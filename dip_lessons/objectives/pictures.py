@@ -47,6 +47,24 @@ def l1(centre: float = 0.5) -> Objective:
     return Objective(distance, (PICTURE,), code=f"l1({centre!r})", recipe=("l1", centre))
 
 
+def squared_error(image: Tensor) -> Objective:
+    """The mean squared difference from a picture (1 or B, C, H, W); a quantity to subtract.
+
+    It holds the picture, and so is not stored with a run. Raises ValueError, when called, for pictures of another size.
+    """
+    target = image.detach().clone()
+
+    def error(activations: Activations) -> Tensor:
+        x = activations[PICTURE]
+        if x.shape[1:] != target.shape[1:] or len(target) not in (1, len(x)):
+            raise ValueError(
+                f"pictures of shape {tuple(x.shape)} cannot be compared with {tuple(target.shape)}: resize one"
+            )
+        return (x - target.to(x)).square().mean(dim=(1, 2, 3))
+
+    return Objective(error, (PICTURE,), code="squared_error(…)")
+
+
 @maker
 def high_frequency() -> Objective:
     """What a blur takes away: mean over pixels of ½ Σ_channels (x − blur(x))², blur(x) held constant.
