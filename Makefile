@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: lab env test test-units test-notebooks lint notebooks bench doctor address clean
 
-lab: env
+lab: env $(VENV)/.generator
 	@$(BIN)/dip-lessons lab
 
 env: $(VENV)/.lab
@@ -28,10 +28,10 @@ test: $(VENV)/.test
 	$(MAKE) --no-print-directory test-notebooks || status=1; \
 	exit $$status
 
-test-units: $(VENV)/.test
+test-units: $(VENV)/.test $(VENV)/.generator
 	$(PYTEST) tests
 
-test-notebooks: $(VENV)/.test
+test-notebooks: $(VENV)/.test $(VENV)/.generator
 	$(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=600 notebooks
 
 lint: $(VENV)/.test
@@ -40,7 +40,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 # Executes every notebook with the full budget and stores its outputs.
-notebooks: $(VENV)/.lab
+notebooks: $(VENV)/.lab $(VENV)/.generator
 	$(BIN)/dip-lessons run notebooks/*.ipynb
 
 bench: $(VENV)/.lab
@@ -73,3 +73,7 @@ $(VENV)/.lab: $(VENV)/.python requirements.txt pyproject.toml
 $(VENV)/.test: $(VENV)/.lab requirements-test.txt
 	$(BIN)/python -m pip install -q -r requirements-test.txt
 	@touch $@
+
+# What cannot be fetched keeps nobody from the rest: the lesson and the tests that need it say so.
+$(VENV)/.generator: $(VENV)/.lab
+	@if $(BIN)/python -m dip_lessons.generator; then touch $@; fi

@@ -1,0 +1,174 @@
+"""A pretrained StyleGAN: from a normal z to a style w, from w to a picture; frozen, and differentiable in both."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+# Pictures that are made at once hold about as much memory as one of this size.
+PIXELS_AT_ONCE = 512 * 512
+
+
+class Clip(torch.autograd.Function):
+    """Clips to [0, 1]; the gradient passes as if nothing were clipped.
+
+    A generator overshoots where a picture is very bright or dark. With clamp's own gradient, which is 0 there,
+    such a place could never be brought back.
+    """
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+class Synthesis(nn.Module):
+    """What a synthesis network has: pictures in about [−1, 1] of styles, one style for each layer.
+
+    ``styles`` is their number; ``sizes`` are the sides of the pictures that it offers, in pixels, rising.
+    """
+
+    styles: int
+    sizes: tuple[int, ...]
+
+    def noisy_layers(self, size: int) -> list[NoisyLayer]:
+        """The layers that add noise on the way to a picture of this size, in the order in which they run."""
+        raise NotImplementedError
+
+    def forward(self, w: Tensor, size: int, noise: list[Tensor | None]) -> Tensor:
+        """w (B, styles, W), one (B or 1, 1, h, w) or None for each noisy layer → (B, 3, size, size)."""
+        raise NotImplementedError
+
+
+class NoisyLayer(nn.Module):
+    """A layer that adds the same noise to all its channels.
+
+    ``noise`` (1, 1, h, w) is the one that the network was stored with, its strength (a standard deviation)
+    multiplied in.
+    """
+
+    noise: Tensor
+    strength: Tensor
+
+
+class Generator(nn.Module):
+    """A pretrained StyleGAN, frozen: ``mapping`` takes z to w, ``synthesis`` takes w to pictures.
+
+    Args:
+        mapping_network: z (B, Z) → w (B, W).
+        synthesis_network: see :class:`Synthesis`.
+        mean_w: w̄ (W,), the mean of w over many z; truncation pulls towards it.
+        z_size: Z.
+    """
+
+    mean_w: Tensor
+
+    def __init__(
+        self,
+        mapping_network: nn.Module,
+        synthesis_network: Synthesis,
+        mean_w: Tensor,
+        *,
+        z_size: int = 512,
+        name: str = "generator",
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.mapping_network = mapping_network
+        self.synthesis_network = synthesis_network.to(memory_format=torch.channels_last)
+        self.register_buffer("mean_w", mean_w.detach().clone())
+        self.z_size, self.w_size, self.styles = z_size, len(mean_w), synthesis_network.styles
+        self.sizes, self.size = synthesis_network.sizes, synthesis_network.sizes[-1]
+        self.eval().requires_grad_(False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.mean_w.device
+
+    def mapping(self, z: Tensor) -> Tensor:
+        """The style w (B, W) of each z (B, Z), which is meant to be standard normal.
+
+        Raises ValueError for another shape, TypeError for what is no floating-point tensor.
+        """
+        self._check(z, "z", [("B", self.z_size)])
+        return self.mapping_network(z)
+
+    def synthesis(self, w: Tensor, *, size: int | None = None, noise: str | torch.Generator | None = "fixed") -> Tensor:
+        """The pictures (B, 3, size, size) in [0, 1] of styles, differentiable in w.
+
+        The network's own range, about [−1, 1], goes to (x + 1) / 2 and is clipped to [0, 1]; the gradient
+        passes as if nothing were clipped. Large batches are made piece by piece: with gradients, each
+        piece is made once more on the way back (gradient checkpointing), so that memory stays bounded.
+
+        Args:
+            w: (B, W), one style for all layers, or w+ (B, styles, W), one for each. Smaller pictures use the
+                first ones only.
+            size: one of ``sizes``, in pixels; None is the full size. Smaller pictures stop on the way.
+            noise: ``"fixed"`` adds the noise that the network was stored with; a ``torch.Generator`` (on the CPU)
+                draws it anew for each picture, coarse layers first, so that one seed looks alike at all sizes;
+                None adds none.
+
+        Raises ValueError for another shape, size or noise, TypeError for what is no floating-point tensor.
+        """
+        self._check(w, "w", [("B", self.w_size), ("B", self.styles, self.w_size)])
+        size = self.size if size is None else size
+        if size not in self.sizes:
+            raise ValueError(
+                f"{self.name} makes pictures of {', '.join(map(str, self.sizes))} pixels; got {size!r}: "
+                "take one of these, or resize the picture afterwards"
+            )
+        if w.ndim == 2:
+            w = w[:, None].expand(-1, self.styles, -1)
+        noises = self._noise(noise, len(w), size)
+        step = max(1, PIXELS_AT_ONCE // size**2)
+        again = len(w) > step and w.requires_grad and torch.is_grad_enabled()
+        pictures = []
+        for i in range(0, len(w), step):
+            piece = [n if n is None or len(n) == 1 else n[i : i + step] for n in noises]
+            if again:
+                picture = checkpoint(
+                    self._picture, w[i : i + step], size, piece, use_reentrant=False, preserve_rng_state=False
+                )
+            else:
+                picture = self._picture(w[i : i + step], size, piece)
+            pictures.append(picture)
+        return torch.cat(pictures) if len(pictures) > 1 else pictures[0]
+
+    def extra_repr(self) -> str:
+        return f"{self.name}, z {self.z_size}, w {self.w_size}, w+ {self.styles} styles, sizes {self.sizes}, frozen"
+
+    def _picture(self, w: Tensor, size: int, noise: list[Tensor | None]) -> Tensor:
+        return Clip.apply((self.synthesis_network(w, size, noise) + 1) / 2)
+
+    def _noise(self, noise: str | torch.Generator | None, batch: int, size: int) -> list[Tensor | None]:
+        layers = self.synthesis_network.noisy_layers(size)
+        if noise is None:
+            return [None] * len(layers)
+        if isinstance(noise, str) and noise == "fixed":
+            return [layer.noise for layer in layers]
+        if not isinstance(noise, torch.Generator):
+            raise ValueError(f"noise must be 'fixed', a torch.Generator or None; got {noise!r}")
+        shapes = [(batch, 1, *layer.noise.shape[-2:]) for layer in layers]
+        drawn = [torch.randn(shape, generator=noise, device=noise.device) for shape in shapes]
+        return [n.to(self.mean_w) * layer.strength for n, layer in zip(drawn, layers, strict=True)]
+
+    def _check(self, x: Tensor, name: str, shapes: list[tuple[str | int, ...]]) -> None:
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            got = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"{self.name} takes {name} as a floating-point tensor; got {got}")
+        if len(x) == 0 or not any(x.ndim == len(s) and x.shape[1:] == s[1:] for s in shapes):
+            wanted = " or ".join(str(s).replace("'", "") for s in shapes)
+            raise ValueError(
+                f"{self.name} takes {name} of shape {wanted}, B at least 1; got {tuple(x.shape)}"
+                + (f": {name}[None] makes a batch of one" if x.ndim == 1 else "")
+            )
+        if x.device != self.device or x.dtype != self.mean_w.dtype:
+            raise ValueError(
+                f"{name} is {x.dtype} on {x.device}, {self.name} is {self.mean_w.dtype} on {self.device}; "
+                "move one of them with .to(...)"
+            )
