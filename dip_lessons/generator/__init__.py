@@ -10,8 +10,17 @@ import torch
 from ..environment import device as choose_device
 from .generator import Generator, Synthesis
 from .mobilestylegan import mobilestylegan_ffhq
+from .official import CheckpointError, load_official
 
-__all__ = ["GENERATORS", "Generator", "Synthesis", "UnknownGenerator", "load_generator"]
+__all__ = [
+    "GENERATORS",
+    "CheckpointError",
+    "Generator",
+    "Synthesis",
+    "UnknownGenerator",
+    "load_generator",
+    "load_official",
+]
 
 GENERATORS: dict[str, Callable[[], Generator]] = {"mobilestylegan_ffhq": mobilestylegan_ffhq}
 

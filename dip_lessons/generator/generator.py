@@ -98,7 +98,9 @@ class Generator(nn.Module):
         self._check(z, "z", [("B", self.z_size)])
         return self.mapping_network(z)
 
-    def synthesis(self, w: Tensor, *, size: int | None = None, noise: str | torch.Generator | None = "fixed") -> Tensor:
+    def synthesis(
+        self, w: Tensor, *, size: int | None = None, noise: str | torch.Generator | None = "fixed"
+    ) -> Tensor:
         """The pictures (B, 3, size, size) in [0, 1] of styles, differentiable in w.
 
         The network's own range, about [−1, 1], goes to (x + 1) / 2 and is clipped to [0, 1]; the gradient
