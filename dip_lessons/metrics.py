@@ -14,6 +14,7 @@ from torch import Tensor
 from .networks import LOGITS, Network
 from .objectives import Objective, look
 from .objectives import diversity as unlikeness
+from .panorama import around
 from .views import Views, composite, standard_views
 
 HELD_OUT_SEED = 20180725  # far from the seeds that runs use: these views were never seen while optimizing
@@ -114,6 +115,20 @@ def seam_energy(image: Tensor, axis: str = "x") -> Tensor:
     inside = x.diff(dim=dim).square().mean(dim=(1, 2, 3))
     border = (x.select(dim, 0) - x.select(dim, -1)).square().mean(dim=(1, 2))
     return (border + 1e-12) / (inside + 1e-12)  # a flat picture has no seam
+
+
+@torch.no_grad()
+def pole_energy(image: Tensor) -> Tensor:
+    """How visible the poles of an equirectangular picture are, (B,): 1 means not at all.
+
+    The mean squared step across both poles, from a border row to itself half a turn away, divided by that
+    between neighbouring rows inside: both lie 180°/H apart on the sphere. For the seam at ±180° there is
+    :func:`seam_energy`.
+    """
+    x = around(image.float())[..., 1:-1]
+    steps = x.diff(dim=-2).square().mean(dim=(1, 3))  # (B, H + 1), the first and the last across a pole
+    inside, poles = steps[:, 1:-1].mean(dim=1), steps[:, [0, -1]].mean(dim=1)
+    return (poles + 1e-12) / (inside + 1e-12)
 
 
 def power_spectrum(image: Tensor) -> tuple[Tensor, Tensor]:

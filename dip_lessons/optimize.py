@@ -20,9 +20,11 @@ from torch import Tensor, nn
 
 from .networks import Network, load_network, redirected_relu
 from .objectives import PICTURE, VIEW, Objective, from_recipe, look
+from .panorama import TangentViews
 from .parameterizations import Parameterization, describe, from_description
 from .views import Views
 
+RECORDED: dict[str, Any] = {kind.__name__: kind for kind in (Views, TangentViews)}  # stored by their fields
 OPTIMIZERS = {"adam": torch.optim.Adam, "nadam": torch.optim.NAdam, "sgd": torch.optim.SGD}
 CHECKPOINT_BYTES = 256 * 2**20  # beyond this, every second checkpoint is dropped
 STEP_LOCK = threading.RLock()  # one step at a time in the whole process, whichever thread takes it
@@ -248,7 +250,8 @@ class Run:
         """
         with STEP_LOCK:
             settings = self.settings
-            view_fields = {f.name for f in fields(Views)} if isinstance(settings["views"], Views) else set()
+            views = settings["views"]
+            view_fields = {f.name for f in fields(views)} if type(views) in RECORDED.values() else set()
             for name, value in changes.items():
                 if name in view_fields:
                     settings["views"] = settings["views"].change(**{name: value})
@@ -559,7 +562,9 @@ def _as_data(changes: Mapping[str, Any]) -> dict[str, Any]:
     if "objective" in data:
         data["objective"] = getattr(data["objective"], "recipe", None)
     if data.get("views") is not None:
-        data["views"] = asdict(data["views"]) if isinstance(data["views"], Views) else "its own"
+        kind = type(data["views"])
+        recorded = RECORDED.get(kind.__name__) is kind
+        data["views"] = {"kind": kind.__name__, **asdict(data["views"])} if recorded else "its own"
     return data
 
 
@@ -576,5 +581,6 @@ def _from_data(
             raise ValueError("this run used views of its own: Run.load(path, views=…)")
         changes["views"] = views
     elif data.get("views") is not None:
-        changes["views"] = Views(**data["views"])
+        stored = {"kind": "Views", **data["views"]}  # files of old have views of one kind only
+        changes["views"] = RECORDED[stored.pop("kind")](**stored)
     return changes

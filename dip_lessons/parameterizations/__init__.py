@@ -11,6 +11,7 @@ from .prior import DeepImagePrior
 from .pyramid import Pyramid
 from .rgba import RGBA
 from .shared import Shared
+from .sphere import SphericalHarmonics
 
 __all__ = [
     "CPPN",
@@ -23,6 +24,7 @@ __all__ = [
     "Pyramid",
     "Shared",
     "Siren",
+    "SphericalHarmonics",
 ]
 
 

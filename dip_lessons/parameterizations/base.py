@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-def height_width(size: int | tuple[int, int]) -> tuple[int, int]:
-    """``size`` as (H, W): an int is a square. Raises ValueError for anything that is no picture's size."""
+def height_width(size: int | tuple[int, int], aspect: int = 1) -> tuple[int, int]:
+    """``size`` as (H, W): an int is H, and W is ``aspect`` times as much. Raises ValueError for what is no size."""
     pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(pair) != 2 or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in pair):
         raise ValueError(
             f"size must be a positive int or (height, width) in pixels, as 224 or (180, 240); got {size!r}"
         )
-    return pair
+    return pair if isinstance(size, (tuple, list)) else (size, aspect * size)
 
 
 class Parameterization(nn.Module):
@@ -45,6 +45,8 @@ class Parameterization(nn.Module):
     adjustable: tuple[str, ...] = ()
     # The learning rate for Adam that :func:`dip_lessons.optimize` takes where none is given.
     lr: float = 0.05
+    # Columns for each row of a picture whose size is an int.
+    aspect: int = 1
 
     def __init__(
         self,
@@ -57,7 +59,7 @@ class Parameterization(nn.Module):
         **options: object,
     ) -> None:
         super().__init__()
-        self.size = height_width(size)
+        self.size = height_width(size, self.aspect)
         if not (isinstance(batch, int) and batch > 0):
             raise ValueError(f"batch is the number of pictures and must be a positive int; got {batch!r}")
         if channels not in (1, 3, 4):

@@ -13,9 +13,10 @@ import ipywidgets as widgets
 
 from ..networks import Network
 from ..objectives import Objective, channel
+from ..panorama import TangentViews
 from ..views import Views
 
-VIEW_FIELDS = tuple(f.name for f in fields(Views))
+VIEW_FIELDS = tuple(f.name for kind in (Views, TangentViews) for f in fields(kind))
 Inputs = list[widgets.DOMWidget]  # of one control, each with a trait `value`
 
 
@@ -207,7 +208,7 @@ class Knob:
             raise TypeError(f"a control is a setting's name, or made by {made}; got {control!r}")
         if control.setting not in (*settings, *VIEW_FIELDS):
             raise ValueError(f"this run has no setting {control.setting!r}; it has {', '.join(settings)}")
-        if control.setting in VIEW_FIELDS and not isinstance(settings["views"], Views):
+        if control.setting in VIEW_FIELDS and not hasattr(settings["views"], control.setting):
             advice = "dip.optimize(…, views=dip.standard_views())"
             raise ValueError(f"{control.setting!r} belongs to random views, which this run has not: {advice}")
         self.control, self.inputs = control, control.inputs()

@@ -12,8 +12,11 @@ import torch
 from ..objectives import Objective
 from ..objectives.objective import is_recipe
 from ..optimize import Run, optimize
+from ..panorama import TangentViews
 from ..parameterizations import Parameterization, describe
 from ..views import Views
+
+VIEWS = {Views: "random_views", TangentViews: "tangent_views"}  # what makes them
 
 
 def code(run: Run) -> str:
@@ -79,7 +82,7 @@ def _constructor(picture: Parameterization, first: Mapping[str, Any]) -> str:
     written = [_constructor(settings.pop(n), {}) for n in parts]
     if not parts:
         height, width = settings.pop("size")
-        written = [str(height if height == width else (height, width))]
+        written = [str(height if width == kind.aspect * height else (height, width))]
     written += [_arguments(settings, kind.__init__)]
     if not parts:
         if seed := picture.generator.initial_seed():
@@ -94,13 +97,13 @@ def _arguments(values: Mapping[str, object], function: Any, keep: tuple[str, ...
     return ", ".join(f"{n}={v!r}" for n, v in values.items() if n in keep or v != defaults[n].default)
 
 
-def _changes(before: Mapping[str, object], changed: Mapping[str, object]) -> str:
+def _changes(before: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
     """The arguments of ``run.set``; of views, only the fields that differ."""
     written = []
     for name, value in changed.items():
         old = before.get(name)
-        if isinstance(value, Views) and isinstance(old, Views):
-            both = ((f.name, getattr(old, f.name), getattr(value, f.name)) for f in fields(Views))
+        if old is not None and type(value) is type(old) in VIEWS:
+            both = ((f.name, getattr(old, f.name), getattr(value, f.name)) for f in fields(value))
             written += [f"{field}={new!r}" for field, was, new in both if was != new]
         else:
             written += [f"{name}={_written(value)}"]
@@ -108,11 +111,11 @@ def _changes(before: Mapping[str, object], changed: Mapping[str, object]) -> str
 
 
 def _written(value: Any) -> str:
-    if isinstance(value, Views):
-        now = {f.name: getattr(value, f.name) for f in fields(Views)}
+    if kind := VIEWS.get(type(value)):
+        now = {f.name: getattr(value, f.name) for f in fields(value)}
         strength = now.pop("strength")
         change = f".change(strength={strength!r})" if strength != 1 else ""
-        return f"dip.random_views({_arguments(now, Views)}){change}"
+        return f"dip.{kind}({_arguments(now, type(value))}){change}"
     if _yours(value):
         return "..."
     return _objective(value.recipe or ()) if isinstance(value, Objective) else repr(value)
@@ -122,7 +125,7 @@ def _yours(value: Any) -> str:
     """A comment that names what cannot be written down."""
     if isinstance(value, Objective):
         return "" if value.recipe else f"  # yours: {value.code}"
-    own = callable(value) and not isinstance(value, Views)
+    own = callable(value) and type(value) not in VIEWS
     return f"  # yours: {getattr(value, '__name__', type(value).__name__)}" if own else ""
 
 

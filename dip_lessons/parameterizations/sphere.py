@@ -1,0 +1,112 @@
+"""A picture of all directions as a sum of spherical harmonics: no seam, no poles, any resolution."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..spherical_harmonics import analyze, degrees, highest_degree, synthesize
+from .base import Parameterization, height_width
+from .color import to_image
+
+
+def degree_scale(degree: int, height: int, decay: float = 1.0) -> Tensor:
+    """π/(√8 H) · f_l^(−decay), f_l = √(l(l+1))/2H cycles per row: how large each coefficient may be, ((L+1)²,).
+
+    Seen from near, a sphere is a plane, on which Y_l^m is a wave of √(l(l+1))/2π cycles per radian (the root of
+    its eigenvalue under −∇², over 2π), and C_l, the variance of one coefficient, is the power of that frequency
+    per (cycle per radian)². 1/f^decay in amplitude is therefore C_l ∝ (l(l+1))^(−decay). With ``decay=1`` the
+    2l + 1 coefficients of a degree have power 2/l together, every octave has equally much, and the scale,
+    π/√(2 l(l+1)), knows no resolution. The factor in front gives pictures of H rows the contrast of
+    :class:`Fourier`'s with the same standard deviation of the parameters. Degree 0 gets the scale of degree 1.
+    """
+    l = degrees(degree).double().clamp(min=1)
+    f = (l * (l + 1)).sqrt() / (2 * height)
+    return (math.pi / (math.sqrt(8) * height) * f**-decay).float()
+
+
+class SphericalHarmonics(Parameterization):
+    """The equirectangular picture σ(A · Σ s_l θ_lm Y_l^m): what Fourier is to the plane, for the sphere.
+
+    Rows are angles from the north pole, on top, columns are longitudes, both at pixel centres; see
+    ``spherical_harmonics.py``. The parameters know no resolution: ``picture((1024, 2048))`` renders them at any.
+
+    Args:
+        size: (H, W); an int is H, and W is 2H.
+        degree: L, the highest degree, below min(H, W)/2: details are as small as 180°/L. None takes the highest.
+        decay: the exponent of the fall with degree: 1 is that of natural pictures, 0 gives all the same room; it
+            may be changed while the picture is being optimized. See :func:`degree_scale`.
+        decorrelate: whether colours are decorrelated (True) or the three channels are logits of RGB.
+        sd: standard deviation of the first coefficients.
+        batch, channels, generator: see :class:`Parameterization`.
+
+    ``set_image`` is exact for a picture whose colours before the sigmoid have no degree above L; of any other it
+    keeps the degrees up to L. Raises ValueError for a degree that the rows and columns cannot hold.
+
+    **Source:** the basis is Driscoll and Healy's (1994); the scale is derived in :func:`degree_scale`.
+    """
+
+    adjustable = ("decay",)
+    aspect = 2
+    scale: Tensor
+
+    def __init__(
+        self,
+        size: int | tuple[int, int],
+        *,
+        batch: int = 1,
+        channels: int = 3,
+        degree: int | None = None,
+        decay: float = 1.0,
+        decorrelate: bool = True,
+        sd: float = 0.01,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__(
+            size,
+            batch=batch,
+            channels=channels,
+            decorrelate=decorrelate,
+            generator=generator,
+            degree=degree,
+            sd=sd,
+        )
+        highest = highest_degree(self.size)
+        self.degree = highest if degree is None else degree
+        if isinstance(degree, bool) or not isinstance(self.degree, int) or not 0 <= self.degree <= highest:
+            raise ValueError(
+                f"degree must be a whole number from 0 to {highest}, below half the rows and columns of "
+                f"{self.size}; got {degree!r}. Take more rows, picture(size) renders fewer"
+            )
+        self.decay = decay
+        start = sd * self.noise(batch, channels, (self.degree + 1) ** 2)
+        self.coefficients = nn.Parameter(start.to(device))
+
+    @property
+    def decay(self) -> float:
+        """The exponent of the fall with degree."""
+        return self._decay
+
+    @decay.setter
+    def decay(self, value: float) -> None:
+        if not math.isfinite(value):
+            raise ValueError(f"decay must be a finite number, such as 1 for natural pictures; got {value!r}")
+        self._decay = float(value)
+        scale = degree_scale(self.degree, self.size[0], self._decay)
+        self.register_buffer("scale", scale, persistent=False)
+        if parameters := list(self.parameters()):
+            self.scale = self.scale.to(parameters[0].device)
+
+    def raw(self, size: tuple[int, int] | None = None) -> Tensor:
+        return synthesize(self.coefficients * self.scale, size or self.size)
+
+    def forward(self, size: int | tuple[int, int] | None = None) -> Tensor:
+        """The picture, (B, C, H, W), at its own size or any other; an int is H, and W is 2H."""
+        z = self.raw(None if size is None else height_width(size, self.aspect))
+        return to_image(z, self.decorrelate)
+
+    def set_raw(self, z: Tensor) -> None:
+        self.coefficients.copy_(analyze(z, self.degree) / self.scale)
