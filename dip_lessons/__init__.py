@@ -23,6 +23,8 @@ from .objectives import (
     logit,
     neuron,
     opacity,
+    perceptual_distance,
+    squared_error,
     total_variation,
 )
 from .optimize import Run, RunError, optimize
@@ -37,8 +39,10 @@ from .parameterizations import (
     Pyramid,
     Shared,
     Siren,
+    StyleGAN,
 )
 from .player import Player, choice, pick_channel, play, slider
+from .projection import project
 from .show import curves, film, finish, say, sheet, show, table
 from .views import Views, random_views, standard_views
 

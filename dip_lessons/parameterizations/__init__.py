@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from torch import nn
+
 from .base import Parameterization
 from .coordinates import CPPN, Siren
 from .fourier import Fourier
@@ -12,6 +14,8 @@ from .pyramid import Pyramid
 from .rgba import RGBA
 from .shared import Shared
 from .sphere import SphericalHarmonics
+from .stylegan import StyleGAN
+from .texture import Texture
 
 __all__ = [
     "CPPN",
@@ -25,6 +29,8 @@ __all__ = [
     "Shared",
     "Siren",
     "SphericalHarmonics",
+    "StyleGAN",
+    "Texture",
 ]
 
 
@@ -32,14 +38,14 @@ def describe(picture: Parameterization) -> dict | None:
     """A parameterization of the package as plain data: {"kind": its name, "settings": its arguments}.
 
     Parameterizations that it is made of are described likewise. None for one that is not the package's own,
-    or has such a part.
+    or is made of something else that is not.
     """
     kind, settings = type(picture), {}
     if globals().get(kind.__name__) is not kind:
         return None
     for name, value in picture.settings().items():
         settings[name] = describe(value) if isinstance(value, Parameterization) else value
-        if isinstance(value, Parameterization) and settings[name] is None:
+        if isinstance(value, nn.Module) and not isinstance(settings[name], dict):
             return None
     return {"kind": kind.__name__, "settings": settings}
 

@@ -1,0 +1,165 @@
+"""A picture as what a generator draws for a latent: the parameters choose among the pictures that it knows."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..generator import Generator, load_generator
+from .base import Parameterization
+
+SPACES = ("z", "w", "w+")
+NOISES = ("fixed", "random", "none")
+
+
+@functools.lru_cache(maxsize=4)
+def spread(network: Generator) -> float:
+    """How far a style lies from the mean: the root mean square of w − w̄ per coordinate, of 4,096 seeded z."""
+    z = torch.randn(4096, network.z_size, generator=torch.Generator().manual_seed(0)).to(network.mean_w)
+    with torch.no_grad():
+        return float((network.mapping(z) - network.mean_w).square().mean().sqrt())
+
+
+class StyleGAN(Parameterization):
+    """The picture G(w̄ + ψ (w − w̄)): a generator G was trained on one kind of picture and is kept as it is.
+
+    The parameters are the latent, in one of three spaces: z, standard normal, from which G makes its style w;
+    w itself; or w+, a style for each layer, which reaches more pictures, and worse ones.
+
+    Args:
+        size: side in pixels; smaller than G's own size it is made from a preview, which costs little.
+        batch, generator: see :class:`Parameterization`. The first latents are those of random z.
+        space: ``"z"``, ``"w"`` or ``"w+"``.
+        truncation: ψ; 1 is G as it was trained, 0 the mean picture; may be changed while it is being optimized.
+        noise: ``"fixed"`` adds G's stored noise inputs, ``"random"`` draws them anew at each step of a run,
+            ``"none"`` leaves them out.
+        noise_sd: standard deviation of the noise added to the latent at each step of a run, in units of the
+            latent's own spread; may be changed while it is being optimized.
+        network: G, or its name for :func:`dip_lessons.load_generator`.
+
+    Raises ValueError for what G cannot draw, and :class:`dip_lessons.assets.AssetError` where G cannot be had.
+
+    **Source:** Karras et al., *A Style-Based Generator Architecture for GANs* (2019), §3.2 for truncation; Abdal et
+    al., *Image2StyleGAN* (2019), for w+.
+    """
+
+    adjustable = ("truncation", "noise_sd")
+
+    def __init__(
+        self,
+        size: int | tuple[int, int] = 256,
+        *,
+        batch: int = 1,
+        space: str = "w",
+        truncation: float = 1.0,
+        noise: str = "fixed",
+        noise_sd: float = 0.0,
+        network: str | Generator = "mobilestylegan_ffhq",
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        for name, value, known in (("space", space, SPACES), ("noise", noise, NOISES)):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}; got {value!r}")
+        super().__init__(size, batch=batch, generator=generator, space=space, noise=noise)
+        self.named = network if isinstance(network, str) else None
+        if isinstance(network, str):
+            network = load_generator(network, device=device)
+        if self.size[0] != self.size[1] or self.size[0] > network.size:
+            raise ValueError(
+                f"{network.name} draws squares of up to {network.size} pixels; got size {self.size}"
+            )
+        self._network = (network,)  # in a tuple, for its weights are no parameters of the picture
+        self.space, self.stored_noise = space, noise
+        self.truncation, self.noise_sd = truncation, noise_sd
+        with torch.no_grad():
+            latent = self.noise(batch, network.z_size).to(network.mean_w)
+            if space != "z":
+                latent = network.mapping(latent)
+            if space == "w+":
+                latent = latent[:, None].repeat(1, network.styles, 1)
+        self.latent = nn.Parameter(latent)
+
+    @property
+    def network(self) -> Generator:
+        """The generator G."""
+        return self._network[0]
+
+    @property
+    def truncation(self) -> float:
+        """ψ, how much of the distance from the mean style is kept."""
+        return self._truncation
+
+    @truncation.setter
+    def truncation(self, value: float) -> None:
+        if not math.isfinite(value):
+            raise ValueError(f"truncation must be a finite number, usually between 0 and 1; got {value!r}")
+        self._truncation = float(value)
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation of the noise added to the latent at each step, in units of its spread."""
+        return self._noise_sd
+
+    @noise_sd.setter
+    def noise_sd(self, value: float) -> None:
+        if not 0 <= value < math.inf:
+            raise ValueError(f"noise_sd is a standard deviation and must be 0 or more; got {value!r}")
+        self._noise_sd = float(value)
+
+    def styles(self, latent: Tensor | None = None) -> Tensor:
+        """The styles that G is given: w̄ + ψ (w − w̄), (B, W) or, in w+, (B, styles, W)."""
+        latent = self.latent if latent is None else latent
+        w = self.network.mapping(latent) if self.space == "z" else latent
+        return torch.lerp(self.network.mean_w.expand_as(w), w, self.truncation)
+
+    def forward(self, latent: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """The picture, (B, 3, H, W).
+
+        Args:
+            latent: another one than the parameters, of the same shape.
+            generator: of random noise inputs; None adds the stored ones.
+        """
+        side = min(s for s in self.network.sizes if s >= self.size[0])
+        noise = generator if self.stored_noise == "random" and generator else "fixed"
+        picture = self.network.synthesis(
+            self.styles(latent), size=side, noise=None if self.stored_noise == "none" else noise
+        )
+        return picture if side == self.size[0] else F.interpolate(picture, self.size, mode="area")
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        latent: Tensor = self.latent
+        if self.noise_sd:
+            unit = 1.0 if self.space == "z" else spread(self.network)
+            drawn = torch.randn(latent.shape, generator=generator).to(latent)
+            latent = latent + self.noise_sd * unit * drawn
+        return self(latent, generator)
+
+    @torch.no_grad()
+    def set_mean(self) -> StyleGAN:
+        """Start from the mean style w̄, in every picture of the batch; in space z, from z = 0."""
+        if self.space == "z":
+            self.latent.zero_()
+        else:
+            self.latent.copy_(self.network.mean_w.expand_as(self.latent))
+        return self
+
+    def set_image(self, image: Tensor, *, steps: int = 200) -> StyleGAN:
+        """Project a picture (B or 1, 3, H, W) in [0, 1]: look for the latent whose picture resembles it most.
+
+        This is :func:`dip_lessons.project`, with SqueezeNet as the eye, from the mean style.
+        """
+        from ..networks import load_network  # here, for a parameterization needs no network otherwise
+        from ..projection import project
+
+        project(self, image, load_network("squeezenet1_1", device=self.latent.device), steps=steps).finish()
+        return self
+
+    def settings(self) -> dict[str, object]:
+        shared = {"size": self.size, "batch": self.batch, **self.options}
+        now = {name: getattr(self, name) for name in self.adjustable}
+        return {**shared, **now, "network": self.named or self.network}
