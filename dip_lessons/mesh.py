@@ -74,12 +74,16 @@ class Mesh:
             total.index_add_(0, self.faces[:, corner], doubled)
         return torch.nn.functional.normalize(total, dim=1, eps=1e-30)
 
+    def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """vertices, faces, uv, uv_faces: ``Mesh(*parts)`` is this mesh, but for its name."""
+        return self.vertices, self.faces, self.uv, self.uv_faces
+
     def to(self, device: torch.device | str | None) -> Mesh:
         """The same mesh on another device."""
         if device is None or self.vertices.device == torch.device(device):
             return self
-        moved = {name: getattr(self, name).to(device) for name in ("vertices", "faces", "uv", "uv_faces")}
-        return replace(self, **moved)
+        vertices, faces, uv, uv_faces = (part.to(device) for part in self.parts())
+        return Mesh(vertices, faces, uv, uv_faces, self.name, self.repairs)
 
     def __repr__(self) -> str:
         said = "".join(f"; {repair}" for repair in self.repairs)

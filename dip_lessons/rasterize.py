@@ -295,3 +295,58 @@ def dilate(texture: Tensor, covered: Tensor) -> Tensor:
     if not covered.any():
         return texture
     return texture[..., (y + dy) % height, (x + dx) % width]
+
+
+@torch.no_grad()
+def uv_seam_energy(image: Tensor, mesh: Mesh, *, step: float = 0.01) -> Tensor:
+    """How visible the seams of a texture are on the mesh, (B,): 1 means not at all.
+
+    The mean squared step of colour across edges where the texture is cut, divided by that across all other
+    edges: from places on the one face to those opposite on the other. Edges count by their length.
+
+    Args:
+        image: textures (B, C, H, W).
+        mesh: on which they are wrapped.
+        step: the distance of the two places, in the mesh's unit; in small faces, half their height on each side.
+
+    Raises ValueError if the texture is cut nowhere, or everywhere.
+    """
+    mesh = mesh.to(image.device)
+    halves = []  # for each edge of each face: its vertices, then what lies at its ends and at the opposite corner
+    for opposite in range(3):
+        i, j = (opposite + 1) % 3, (opposite + 2) % 3
+        swap = (mesh.faces[:, i] > mesh.faces[:, j])[:, None]
+        order = torch.where(
+            swap, torch.tensor([j, i], device=swap.device), torch.tensor([i, j], device=swap.device)
+        )
+        corners = F.pad(order, (0, 1), value=opposite)
+        halves.append([mesh.faces.gather(1, corners), mesh.uv_faces.gather(1, corners)])
+    vertices, texels = (torch.cat(part) for part in zip(*halves, strict=True))  # (3F, 3): end, end, opposite
+    key = vertices[:, 0] * len(mesh.vertices) + vertices[:, 1]
+    _, edge, times = key.unique(return_inverse=True, return_counts=True)
+    inner = (times[edge] == 2).nonzero()[:, 0]  # of two faces, not of a border
+    pairs = inner[edge[inner].argsort()].view(-1, 2)
+    a, b, c = mesh.vertices[vertices[pairs]].unbind(dim=2)  # (E, 2, 3)
+    ends = mesh.uv[texels[pairs]]  # (E, 2, 3, 2)
+    cut = (ends[:, 0, :2] - ends[:, 1, :2]).abs().amax(dim=(1, 2)) > 1e-6
+    if cut.all() or not cut.any():
+        raise ValueError(
+            f"of this mesh's {len(cut)} edges {int(cut.sum())} cut the texture: nothing to compare"
+        )
+    along, across = b - a, c - a
+    length = along.square().sum(dim=-1, keepdim=True)
+    foot = (across * along).sum(dim=-1, keepdim=True) / length
+    height = (across - foot * along).norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    share = (step / 2 / height).clamp(max=0.5)
+    u, v, w = ends.unbind(dim=2)
+    inward = share * (w - u - foot * (v - u))  # (E, 2, 2)
+    at = (torch.arange(8, device=image.device) + 0.5)[:, None, None, None] / 8
+    places = u + at * (v - u) + inward  # (8, E, 2, 2)
+    weight = length[:, 0, 0].sqrt()
+    energies = []
+    for texture in image.float():
+        one, other = sample_texture(texture[None], places.to(texture.dtype)).unbind(dim=-1)  # (8, C, E)
+        step_squared = (one - other).square().mean(dim=(0, 1))
+        mean = [(step_squared * weight)[part].sum() / weight[part].sum() for part in (cut, ~cut)]
+        energies.append((mean[0] + 1e-12) / (mean[1] + 1e-12))  # a flat texture has no seam
+    return torch.stack(energies)

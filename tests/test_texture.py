@@ -1,0 +1,267 @@
+"""Textures on meshes: the parameterization, its views against rays and plain sums, and the seams' energy."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dip_lessons import CPPN, Fourier, Objective, Pixels, Run, optimize
+from dip_lessons.mesh import Mesh, sphere, torus
+from dip_lessons.mesh_views import MeshViews, mesh_views, render, turntable
+from dip_lessons.parameterizations import describe, from_description
+from dip_lessons.parameterizations.texture import Texture
+from dip_lessons.rasterize import Camera, rasterize, sample_texture, uv_seam_energy
+from dip_lessons.views import BACKGROUNDS
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(shape, generator=seeded(seed))
+
+
+BRIGHT = Objective(lambda a: a["all"].mean(dim=(1, 2, 3)), ["all"])
+
+
+def eyes(image: torch.Tensor, layers: tuple) -> dict:
+    """The plainest network: it sees the picture."""
+    return {"all": image}
+
+
+# --- the parameterization ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [lambda: 24, lambda: (16, 20), lambda: CPPN(12), lambda: Pixels(8, batch=2)])
+def test_a_texture_is_the_picture_it_is_made_of(make) -> None:
+    of = make()
+    picture = Texture(of, "teapot")
+    image = picture()
+    assert torch.equal(image, (of if isinstance(of, torch.nn.Module) else Fourier(of))())
+    assert image.shape == (picture.batch, 3, *picture.size)
+    target = noise(1, 3, *picture.size) * 0.8 + 0.1
+    if not isinstance(of, CPPN):
+        assert (picture.set_image(target)() - target).abs().max() < 1e-4
+
+
+def test_a_texture_is_described_with_its_mesh() -> None:
+    for mesh in ("teapot", torus(5, 4)):
+        picture = Texture(CPPN(8), mesh)
+        again = from_description(describe(picture))
+        assert isinstance(again, Texture)
+        assert isinstance(again.of, CPPN)
+        for mine, other in zip(again.mesh.parts(), picture.mesh.parts(), strict=True):
+            assert torch.equal(mine, other)
+    assert describe(Texture(16, "suzanne"))["settings"]["mesh"] == "suzanne"
+
+
+def test_a_run_of_a_texture_is_saved_and_goes_on(tmp_path: Path) -> None:
+    views = mesh_views(torus(8, 6), size=16)
+    run = optimize(Texture(16, torus(8, 6)), BRIGHT, eyes, views=views, steps=4).advance(3)
+    again = Run.load(run.save(tmp_path / "run"), objective=BRIGHT, network=eyes, views=views)
+    assert torch.equal(again.image, run.image)
+    assert torch.equal(again.advance(1).image, run.advance(1).image)
+    assert torch.equal(
+        run.rewind(2).advance(2).image, again.image
+    )  # cameras are drawn from the run's generator
+
+
+def test_a_texture_is_exported(tmp_path: Path) -> None:
+    picture = Texture(Pixels(16, batch=2, sd=3.0), torus(8, 6))
+    with torch.no_grad():
+        wanted = (picture()[1].permute(1, 2, 0) * 255).round().numpy()
+    from PIL import Image
+
+    file = picture.save(tmp_path / "ring.obj", index=1)
+    assert np.array_equal(np.asarray(Image.open(file.with_suffix(".png"))), wanted)
+
+
+def test_only_colours_are_a_texture() -> None:
+    with pytest.raises(ValueError, match="a texture has 3 channels"):
+        Texture(Pixels(8, channels=4), "teapot")
+
+
+# --- views ------------------------------------------------------------------------------------------------
+
+
+def test_a_view_is_the_mean_of_lookups_where_rays_meet_the_mesh() -> None:
+    mesh, texture, camera = torus(16, 12), noise(1, 3, 20, 30), Camera((3.0, 4.0, 11.0))
+    seen = render(texture, mesh, camera, size=(24, 18), background=0.25)
+    raster = rasterize(mesh, camera, (48, 36))
+    fine = sample_texture(texture, raster.uv[None])[0]
+    fine = torch.where(raster.mask, fine, 0.25).numpy()
+    np.testing.assert_allclose(seen[0], fine.reshape(3, 24, 2, 18, 2).mean(axis=(2, 4)), atol=1e-6)
+
+
+def test_shading_is_the_cosine_of_normal_and_light() -> None:
+    """On a white sphere, the normal is the place, which is what a ray from far away meets."""
+    camera = Camera((0.0, 0.0, 200.0), fovy=2 * math.degrees(math.atan(1 / 200)))
+    white = torch.ones(1, 1, 4, 4)
+    seen = render(white, sphere(128, 256), camera, size=65, background=0.0, shading=0.6, supersample=1)[0, 0]
+    x = (torch.arange(65) + 0.5) * 2 / 65 - 1
+    y = -x[:, None]
+    z = (1 - x * x - y * y).clamp(min=0).sqrt()
+    light = (-0.4 * x + 0.6 * y + 0.7 * z) / math.sqrt(0.4**2 + 0.6**2 + 0.7**2)
+    inside = z > 0.3
+    torch.testing.assert_close(seen[inside], (0.4 + 0.6 * light.clamp(min=0))[inside], atol=0.01, rtol=0)
+
+
+def test_cameras_look_from_everywhere_equally_often() -> None:
+    """Archimedes: of directions that are uniform on the sphere, every coordinate is uniform in [−1, 1]."""
+    from scipy.stats import kstest
+
+    places = torch.tensor([c.eye for c in mesh_views(torus()).cameras(2000, seeded(0))])
+    distance = places.norm(dim=1)
+    for i in range(3):
+        assert kstest(places[:, i] / distance, "uniform", args=(-1, 2)).pvalue > 0.01
+    assert kstest(distance, "uniform", args=(11, 2)).pvalue > 0.01
+    above = mesh_views(torus(), elevation=(10, 30), distance=(5, 5)).cameras(500, seeded(0))
+    angle = torch.tensor([math.degrees(math.asin(c.eye[1] / 5)) for c in above])
+    assert 10 <= angle.min() < 11
+    assert 29 < angle.max() <= 30
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_views_come_in_the_order_of_views_and_then_textures(shared: bool) -> None:
+    mesh, textures = torus(8, 6), noise(2, 3, 8, 8)
+    views = mesh_views(mesh, size=16, count=3, shared=shared, background="grey")
+    seen = views(textures, seeded(4))
+    cameras = views.cameras(3 if shared else 6, seeded(4))
+    assert seen.shape == (6, 3, 16, 16)
+    for i in range(3):
+        for b in range(2):
+            camera = cameras[i] if shared else cameras[2 * i + b]
+            expected = render(textures[b : b + 1], mesh, camera, size=16, background=0.5)[0]
+            torch.testing.assert_close(seen[2 * i + b], expected)
+
+
+@pytest.mark.parametrize("background", list(BACKGROUNDS))
+def test_beside_the_mesh_there_is_a_background(background: str) -> None:
+    views = mesh_views(torus(8, 6), size=(16, 20), count=2, background=background)
+    texture = torch.full((1, 3, 4, 4), 0.3)
+    seen, again = views(texture, seeded(0)), views(texture, seeded(0))
+    assert torch.equal(seen, again)
+    generator = seeded(0)
+    alpha = render(
+        torch.ones(1, 1, 4, 4), views.mesh, views.cameras(2, generator), size=(16, 20), background=0.0
+    )
+    own = torch.Generator().manual_seed(int(torch.randint(2**32, (), generator=generator)))
+    assert alpha.min() == 0
+    assert alpha.max() == pytest.approx(1)
+    expected = alpha * 0.3 + (1 - alpha) * BACKGROUNDS[background](2, (16, 20), own)
+    torch.testing.assert_close(seen, expected)
+    assert views(texture[:, :1], seeded(0)).shape == (2, 1, 16, 20)
+    if background in ("waves", "noise", "color"):
+        assert not torch.equal(seen[0, :, 0, 0], seen[1, :, 0, 0])
+
+
+def test_the_gradient_reaches_what_is_seen_and_nothing_else() -> None:
+    mesh = torus(24, 16)
+    texture = noise(1, 1, 12, 16).double().requires_grad_()
+
+    def seen(t: torch.Tensor) -> torch.Tensor:
+        return render(t, mesh, Camera((0.0, 1.0, 12.0)), size=10, shading=0.5)
+
+    assert torch.autograd.gradcheck(seen, (texture,), atol=1e-6)
+    (gradient,) = torch.autograd.grad(seen(texture).sum(), texture)
+    front, back = gradient[0, 0, :, [0, 15]], gradient[0, 0, :, [7, 8]]  # φ near 0 and near π
+    assert (front.sum(dim=0) > 0).all()
+    assert gradient.min() >= 0
+    assert back[2:5].abs().sum() == 0  # ψ near 0 at the far side is behind the ring
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"fovy": 0},
+        {"distance": (0, 3)},
+        {"distance": (5, 3)},
+        {"elevation": (-100, 0)},
+        {"count": 0},
+        {"background": "blue"},
+        {"shading": 2},
+        {"supersample": 0},
+        {"shared": 1},
+        {"size": 0},
+    ],
+)
+def test_views_that_make_no_sense_are_refused(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must"):
+        mesh_views(torus(4, 4), **wrong)
+
+
+def test_what_is_no_texture_is_refused() -> None:
+    views = mesh_views(torus(4, 4), size=8)
+    for image in (torch.zeros(1, 4, 8, 8), torch.zeros(3, 8, 8)):
+        with pytest.raises(ValueError, match="a mesh is seen with a texture"):
+            views(image, seeded(0))
+    with pytest.raises(ValueError, match="render shows one texture"):
+        render(torch.zeros(2, 3, 8, 8), torus(4, 4), turntable(1))
+
+
+def test_a_turntable_goes_around_once() -> None:
+    cameras = turntable(8, elevation=30, distance=4)
+    at = torch.tensor([c.eye for c in cameras])
+    torch.testing.assert_close(at.norm(dim=1), torch.full((8,), 4.0))
+    torch.testing.assert_close(at[:, 1], torch.full((8,), 2.0))
+    assert at[0].tolist() == pytest.approx([0, 2, math.sqrt(12)])
+    assert at[2].tolist() == pytest.approx([math.sqrt(12), 2, 0])
+    torch.testing.assert_close(at[:4], -at[4:] + torch.tensor([0, 4.0, 0]))
+
+
+# --- seams ------------------------------------------------------------------------------------------------
+
+
+def wave(mesh: Mesh, side: int) -> torch.Tensor:
+    """A texture without seams on a torus: a wave in u, once around, and one in v."""
+    x = 2 * math.pi * (torch.arange(side) + 0.5) / side
+    return (0.5 + 0.2 * x.sin() + 0.2 * x[:, None].cos()).expand(1, 3, side, side)
+
+
+def test_a_texture_that_goes_on_across_its_cuts_has_no_seams() -> None:
+    mesh = torus(64, 32)
+    smooth = uv_seam_energy(wave(mesh, 256), mesh)
+    assert 0.1 < float(smooth) < 10
+    ramp = torch.linspace(0, 1, 256).expand(1, 3, 256, 256)  # jumps from 1 to 0 at u = 1
+    both = torch.cat([ramp, wave(mesh, 256)])
+    energies = uv_seam_energy(both, mesh)
+    assert float(energies[0]) > 100
+    assert float(energies[1]) == pytest.approx(float(smooth), rel=1e-4)
+    flat = torch.full((1, 3, 8, 8), 0.4)
+    assert uv_seam_energy(flat, mesh).tolist() == pytest.approx([1], abs=0.01)
+
+
+def test_the_seam_energy_of_a_ramp_is_that_of_its_formula() -> None:
+    """Two squares side by side in space, apart on the texture; colour = u. Across the cut between them, u jumps."""
+    points = torch.tensor(
+        [[0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 1, 0], [1, 1, 0], [2, 1, 0]], dtype=torch.float32
+    )
+    faces = torch.tensor([[0, 1, 4], [0, 4, 3], [1, 2, 5], [1, 5, 4]])
+    uv = torch.tensor(
+        [[0.1, 0.2], [0.3, 0.2], [0.3, 0.4], [0.1, 0.4], [0.6, 0.2], [0.8, 0.2], [0.8, 0.4], [0.6, 0.4]]
+    )
+    texels = torch.tensor([[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]])
+    mesh = Mesh(points, faces, uv, texels)
+    ramp = ((torch.arange(512) + 0.5) / 512).expand(1, 3, 512, 512)
+    # At the cut: .6 + .2·d − (.3 − .2·d) with d = step/2. Across a diagonal: a step normal to it is step/√2 in x.
+    step = 0.01
+    expected = (0.3 + 0.2 * step) ** 2 / (0.2 * step / math.sqrt(2)) ** 2
+    assert float(uv_seam_energy(ramp, mesh, step=step)) == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_mesh_without_cuts_has_no_seam_energy() -> None:
+    mesh = torus(8, 6)
+    once = replace(mesh, uv=torch.rand(len(mesh.vertices), 2), uv_faces=mesh.faces)
+    with pytest.raises(ValueError, match="144 edges 0 cut the texture"):
+        uv_seam_energy(torch.zeros(1, 3, 4, 4), once)
+
+
+def test_views_are_what_run_takes() -> None:
+    assert isinstance(mesh_views("teapot", size=8), MeshViews)
+    run = optimize(Texture(8, "teapot"), BRIGHT, eyes, views=mesh_views("teapot", size=8, count=2), steps=2)
+    run.set(lr=0.1).finish()
+    assert len(run.history) == 2
