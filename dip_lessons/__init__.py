@@ -3,7 +3,7 @@
 parameters → picture → many views → activations → one number → better parameters
 """
 
-from . import assets, check, metrics
+from . import assets, check, metrics, spherical_harmonics
 from .environment import budget, by_budget, device, setup
 from .generator import load_generator
 from .networks import Network, load_network, redirected_relu
@@ -28,6 +28,7 @@ from .objectives import (
     total_variation,
 )
 from .optimize import Run, RunError, optimize
+from .panorama import TangentViews, look_around, save_panorama, tangent_views
 from .parameterizations import (
     CPPN,
     RGBA,
@@ -39,7 +40,9 @@ from .parameterizations import (
     Pyramid,
     Shared,
     Siren,
+    SphericalHarmonics,
     StyleGAN,
+    Texture,
 )
 from .player import Player, choice, pick_channel, play, slider
 from .projection import project
