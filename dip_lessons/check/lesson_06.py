@@ -43,7 +43,7 @@ total_variation = Exercise(
     [lambda: (_pictures((2, 3, 12, 17)),), lambda: (_pictures((3, 1, 8, 5)),)],
     {
         "you squared the differences: the total variation takes their size, |…|": (
-            lambda x: _summed(*(d.square() for d in _differences(x)), x)
+            lambda x: _summed(x.diff(dim=3).square(), x.diff(dim=2).square(), x)
         ),
         "your last pixel is compared with the first: differences end at the border": (
             lambda x: _summed((x - x.roll(-1, 3)).abs(), (x - x.roll(-1, 2)).abs(), x)
@@ -104,10 +104,10 @@ blur_pull = Exercise(
             lambda x: -_blur_pull(x)
         ),
         "frequencies are in cycles per pixel: the cosine wants 2πf": (
-            lambda x: _filtered(x, _k(*_cosines(*x.shape[-2:], turn=1.0)) - 1)
+            lambda x: _filtered(x, _k(*_cosines(x.shape[-2], x.shape[-1], turn=1.0)) - 1)
         ),
         "the cosine wants 2πf; yours has πf": (
-            lambda x: _filtered(x, _k(*_cosines(*x.shape[-2:], turn=math.pi)) - 1)
+            lambda x: _filtered(x, _k(*_cosines(x.shape[-2], x.shape[-1], turn=math.pi)) - 1)
         ),
         "your border is black: here the picture goes on periodically, as its waves do": (
             lambda x: _convolved(x, "constant")
