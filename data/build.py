@@ -172,6 +172,42 @@ def inception_v3() -> bytes:
     return npz(np.savez_compressed, arrays)
 
 
+def previews(pictures: int = 160, pixels: int = 2048) -> bytes:
+    """Linear heads for small pictures of the generator, fitted to full ones reduced, and the mean style."""
+    import torch
+    import torch.nn.functional as F
+
+    from dip_lessons.generator.mobilestylegan import mean_style, networks
+
+    mapping, synthesis = (network.to(memory_format=torch.channels_last) for network in networks({}))
+    generator = torch.Generator().manual_seed(1)
+    normal = {}  # size: AᵀA and AᵀB of the least squares A·head ≈ B, one row a pixel
+    with torch.no_grad():
+        mean_w = mean_style(mapping)
+        noise = [layer.noise for layer in synthesis.noisy_layers(1024)]
+        for _ in range(pictures):
+            w = mapping(torch.randn(1, 512, generator=generator))
+            psi = 0.7 + 0.3 * torch.rand(1, generator=generator)
+            w = (mean_w + psi * (w - mean_w))[:, None].expand(-1, synthesis.styles, -1)
+            full = synthesis(w, 1024, noise).clamp(-1, 1)
+            for size in (64, 128, 256):
+                x, end = synthesis.features(w, size, noise)
+                missing = F.avg_pool2d(full, 1024 // size) - synthesis.low(end, w)
+                features = torch.cat([x, end, torch.ones_like(x[:, :1])], dim=1)
+                some = torch.randperm(size**2, generator=generator)[:pixels]
+                a = features[0].flatten(1)[:, some].double()
+                b = missing[0].flatten(1)[:, some].double()
+                aa, ab = normal.get(size, (0, 0))
+                normal[size] = aa + a @ a.T, ab + a @ b.T
+    arrays = {"mean_w": mean_w.numpy()}
+    for size, (aa, ab) in normal.items():
+        ridge = 1e-5 * torch.diag(aa.diagonal())  # features that hardly vary would get huge weights
+        head = torch.linalg.solve(aa + ridge, ab).float().T.contiguous()  # (3, channels and 1)
+        arrays[f"{size}.weight"] = head[:, :-1, None, None].numpy()
+        arrays[f"{size}.bias"] = head[:, -1].numpy()
+    return npz(np.savez, arrays)
+
+
 def photograph(file: str) -> bytes:
     return jpeg(Image.open(io.BytesIO(pypi("scikit-image==0.26.0", f"skimage/data/{file}"))), quality=93)
 
@@ -218,6 +254,7 @@ BUILD: dict[str, Callable[[], bytes]] = {
     "weights/squeezenet1_1.fp16.npz": squeezenet,
     "weights/inception_v3.uint8.npz": inception_v3,
     "weights/vgg16_relu4_3.fp16.npz": vgg16,
+    "weights/mobilestylegan_previews.npz": previews,
     "pictures/astronaut.jpg": partial(photograph, "astronaut.png"),
     "pictures/chelsea.jpg": partial(photograph, "chelsea.png"),
     "pictures/coffee.jpg": partial(photograph, "coffee.png"),

@@ -15,6 +15,7 @@ from dip_lessons import assets
 from dip_lessons.generator import Generator, UnknownGenerator, generator, load_generator
 from dip_lessons.generator import __main__ as fetch
 from dip_lessons.generator.mobilestylegan import (
+    Block,
     InverseHaar,
     MappingNetwork,
     StyledConvolution,
@@ -100,6 +101,39 @@ def test_mapping_against_numpy() -> None:
         x = math.sqrt(2) * np.where(x > 0, x, 0.2 * x)
     np.testing.assert_allclose(mapping(z).detach(), x, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(mapping(3 * z), mapping(z))  # only the direction of z counts
+
+
+def test_coarse_is_exact_where_the_picture_is_flat() -> None:
+    """On constant features whose detail bands are switched off, growing changes nothing inside."""
+    block = filled(Block(6, 16, 8, 8)).double()
+    block.up.weight.data[4:] = 0
+    block.up.bias.data[4:] = 0
+    x, w = noise(2, 16, 1, 1, seed=1).double().expand(-1, -1, 4, 4), noise(2, 3, 6, seed=2).double()
+    grown, coarse = block(x, w, (None, None)), block.coarse(x, w)
+    assert grown.shape == (2, 8, 8, 8)
+    assert coarse.shape == (2, 8, 4, 4)
+    torch.testing.assert_close(grown[:, :, 2:-2, 2:-2], coarse)
+    first = filled(StyledConvolution(6, 16, 8, 4)).double()
+    torch.testing.assert_close(
+        first(x, w[:, 0], None)[:, :, 1:-1, 1:-1], first.coarse(x, w[:, 0])[:, :, 1:-1, 1:-1]
+    )
+
+
+def test_a_preview_is_the_coarse_picture_and_what_its_head_adds() -> None:
+    network = filled(SynthesisNetwork((16, 8, 4), 6, previews=(8,))).double()
+    assert network.sizes == (8, 16, 32)
+    w = noise(2, 8, 6, seed=1).double()
+    noises = [layer.noise for layer in network.noisy_layers(8)]
+    assert len(noises) == 3
+    first, second = network.blocks
+    x = first(network.conv0(network.input.expand(2, -1, -1, -1), w[:, 0], noises[0]), w[:, 1:4], noises[1:])
+    end = second.coarse(x, w[:, 4:7])
+    style = (w[:, 7] @ network.rgb_modulation.weight.T + network.rgb_modulation.bias) / 2  # √4 channels
+    low = torch.einsum("oi,bi,bihw->bohw", network.rgb_weight[:3, :, 0, 0], style, end)
+    low = (low + network.rgb_bias[:3, None, None]) / 2
+    weight, bias = network.heads["8"].weight[:, :, 0, 0], network.heads["8"].bias
+    added = torch.einsum("oi,bihw->bohw", weight, torch.cat([x, end], dim=1)) + bias[:, None, None]
+    torch.testing.assert_close(network(w, 8, noises), low + added)
 
 
 # --- the generator --------------------------------------------------------------------------------------
@@ -360,3 +394,27 @@ def test_loading_draws_no_random_numbers(faces: Generator) -> None:
         for name in ("mapping", "synthesis")
     }
     assert {name: round(n / 1e6, 2) for name, n in sizes.items()} == {"mapping": 2.10, "synthesis": 7.31}
+
+
+def test_previews_resemble_the_full_picture_reduced(faces: Generator) -> None:
+    z = noise(4, 512, seed=11)  # other latents than those that the heads were fitted to
+    psi = torch.tensor([0.7, 0.8, 0.9, 1.0])[:, None]
+    w = torch.lerp(faces.mean_w.expand(4, -1), faces.mapping(z), psi)
+    assert faces.sizes == (64, 128, 256, 512, 1024)
+    with torch.no_grad():
+        full = faces.synthesis(w)
+        for size, least in ((64, 25), (128, 27), (256, 30), (512, 40)):
+            error = (
+                (faces.synthesis(w, size=size) - F.avg_pool2d(full, 1024 // size))
+                .square()
+                .mean(dim=(1, 2, 3))
+            )
+            assert -10 * error.log10().mean() >= least
+            assert -10 * error.log10().min() >= least - 4
+
+
+def test_a_preview_uses_the_first_styles_and_the_last_ones(faces: Generator) -> None:
+    """Those of the blocks that run coarsely too: each style but the details' reaches each size."""
+    w = faces.mean_w.expand(1, 23, -1).clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(faces.synthesis(w, size=64).sum(), w)
+    assert (gradient.abs().amax(dim=(0, 2)) > 0).all()

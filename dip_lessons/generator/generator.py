@@ -108,9 +108,9 @@ class Generator(nn.Module):
         piece is made once more on the way back (gradient checkpointing), so that memory stays bounded.
 
         Args:
-            w: (B, W), one style for all layers, or w+ (B, styles, W), one for each. Smaller pictures use the
-                first ones only.
-            size: one of ``sizes``, in pixels; None is the full size. Smaller pictures stop on the way.
+            w: (B, W), one style for all layers, or w+ (B, styles, W), one for each, in the order in which they run.
+            size: one of ``sizes``, in pixels; None is the full size. Smaller pictures cost less; they may
+                differ a little from the full one reduced.
             noise: ``"fixed"`` adds the noise that the network was stored with; a ``torch.Generator`` (on the CPU)
                 draws it anew for each picture, coarse layers first, so that one seed looks alike at all sizes;
                 None adds none.

@@ -24,6 +24,7 @@ from .openvino import constants
 
 CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64)  # at 4, 8, … 512 pixels
 STYLE = 512
+FITTED = "weights/mobilestylegan_previews.npz"  # heads for small pictures, and the mean style
 
 
 class MappingNetwork(nn.Module):
@@ -80,6 +81,13 @@ class StyledConvolution(NoisyLayer):
             x = x.add_(noise)  # in place, as is the next one: these are the largest arrays there are
         return F.leaky_relu_(x, 0.2)
 
+    def coarse(self, x: Tensor, w: Tensor) -> Tensor:
+        """The same for features at a lower resolution: neighbours are taken to be alike, noise to cancel out."""
+        weight: Tensor = self.weight
+        if self.depthwise is not None:
+            weight = weight * self.depthwise.sum(dim=(1, 2, 3))[:, None, None]
+        return F.leaky_relu_(F.conv2d(self.modulation(x, w), weight, self.bias), 0.2)
+
 
 class InverseHaar(nn.Module):
     """The inverse Haar wavelet transform, (B, 4 C, h, w) → (B, C, 2 h, 2 w).
@@ -121,16 +129,29 @@ class Block(nn.Module):
         x = self.conv1(x, w[:, 1], noise[0])
         return self.conv2(x, w[:, 2], noise[1])
 
+    def coarse(self, x: Tensor, w: Tensor) -> Tensor:
+        """The same without growing: of the wavelet bands only the low one, twice the mean of four pixels."""
+        x = self.up(x, w[:, 0])[:, : x.shape[1] // 4] / 2
+        return self.conv2.coarse(self.conv1.coarse(x, w[:, 1]), w[:, 2])
+
 
 class SynthesisNetwork(Synthesis):
     """From a learned constant of 4 × 4 pixels, block by block, to the features at half the size, and to RGB.
 
+    The network has RGB at its end only. A picture of half the size is the low band of the last wavelet transform.
+    For a smaller one, the blocks that are left run without growing and without detail, which costs little; a
+    linear head on the features before and after corrects what that leaves out. The heads were fitted by least
+    squares to full pictures, reduced (``previews`` in data/build.py).
+
     Args:
         channels: of the features at 4, 8, 16, … pixels; pictures are twice the size of the last ones.
         style: W.
+        previews: sizes, smaller than half, for which there is a head.
     """
 
-    def __init__(self, channels: Sequence[int] = CHANNELS, style: int = STYLE) -> None:
+    def __init__(
+        self, channels: Sequence[int] = CHANNELS, style: int = STYLE, previews: Sequence[int] = ()
+    ) -> None:
         super().__init__()
         sides = [4 * 2**i for i in range(len(channels))]
         self.input = nn.Parameter(torch.empty(1, channels[0], 4, 4))
@@ -142,29 +163,44 @@ class SynthesisNetwork(Synthesis):
         self.rgb_weight = nn.Parameter(torch.empty(12, channels[-1], 1, 1))
         self.rgb_bias = nn.Parameter(torch.empty(12))
         self.haar = InverseHaar(3)
+        width = dict(zip(sides, channels, strict=True))
+        self.heads = nn.ModuleDict(
+            {str(size): nn.Conv2d(width[size] + channels[-1], 3, 1) for size in previews}
+        )
         self.styles = 1 + 3 * len(self.blocks) + 1
-        self.sizes = (sides[-1], 2 * sides[-1])
+        self.sizes = (*previews, sides[-1], 2 * sides[-1])
 
     def noisy_layers(self, size: int) -> list[NoisyLayer]:
         layers = [part for part in self.modules() if isinstance(part, NoisyLayer)]
         return [layer for layer in layers if layer.noise.shape[-1] <= size]
 
-    def features(self, w: Tensor, size: int, noise: Sequence[Tensor | None]) -> Tensor:
-        """The features (B, C, size, size) behind the block of this size; see ``forward``."""
+    def features(self, w: Tensor, size: int, noise: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+        """The features (B, C, size, size), at most half the full size, and what the blocks left make of them.
+
+        See ``forward`` for the arguments.
+        """
         x = self.input.expand(len(w), -1, -1, -1).contiguous(memory_format=torch.channels_last)
-        x = self.conv0(x, w[:, 0], noise[0])
+        x = end = self.conv0(x, w[:, 0], noise[0])
         for i, block in enumerate(self.blocks):
-            if x.shape[-1] == size:
-                break
-            x = block(x, w[:, 1 + 3 * i : 4 + 3 * i], noise[1 + 2 * i : 3 + 2 * i])
-        return x
+            styles = w[:, 1 + 3 * i : 4 + 3 * i]
+            if x.shape[-1] < size:
+                x = end = block(x, styles, noise[1 + 2 * i : 3 + 2 * i])
+            else:
+                end = block.coarse(end, styles)  # type: ignore[operator]  # a Block
+        return x, end
+
+    def low(self, end: Tensor, w: Tensor) -> Tensor:
+        """RGB of the last features' own size: of the four wavelet bands, the low one, twice the mean of four pixels."""
+        return F.conv2d(self.rgb_modulation(end, w[:, -1]), self.rgb_weight[:3], self.rgb_bias[:3]) / 2
 
     def forward(self, w: Tensor, size: int, noise: Sequence[Tensor | None]) -> Tensor:
-        x = self.features(w, size, noise)
-        x = F.conv2d(self.rgb_modulation(x, w[:, -1]), self.rgb_weight, self.rgb_bias)  # (B, 12, h, w)
-        if size == self.sizes[-2]:
-            return x[:, :3] / 2  # the low band is twice the mean of four pixels
-        return self.haar(x)
+        x, end = self.features(w, size, noise)
+        if size == self.sizes[-1]:
+            return self.haar(F.conv2d(self.rgb_modulation(end, w[:, -1]), self.rgb_weight, self.rgb_bias))
+        image = self.low(end, w)
+        if str(size) in self.heads:
+            image = image + self.heads[str(size)](torch.cat([x, end], dim=1))
+        return image
 
 
 def mobilestylegan_ffhq() -> Generator:
@@ -172,13 +208,28 @@ def mobilestylegan_ffhq() -> Generator:
 
     The weights are fetched when they are first asked for; see ``dip_lessons/assets.py`` and data/README.md.
     """
-    files = [f"mobilestylegan_ffhq/{part}Network" for part in ("Mapping", "Synthesis")]
-    paths = [assets.path(f"{file}.{kind}") for file in files for kind in ("xml", "bin")]
+    fitted = {name: torch.from_numpy(array) for name, array in assets.arrays(FITTED).items()}
+    mean_w = fitted.pop("mean_w")
+    return Generator(*networks(fitted), mean_w, name="mobilestylegan_ffhq")
+
+
+def networks(heads: Mapping[str, Tensor]) -> tuple[MappingNetwork, SynthesisNetwork]:
+    """Both networks with their weights.
+
+    Args:
+        heads: state of the previews' heads, ``"64.weight"``, ``"64.bias"`` …; may be empty.
+    """
+    stored = {}
+    for part in ("Mapping", "Synthesis"):
+        files = [assets.path(f"mobilestylegan_ffhq/{part}Network.{kind}") for kind in ("xml", "bin")]
+        stored[part] = constants(files[0])
+    sizes = sorted({int(name.split(".")[0]) for name in heads})
     with torch.device("meta"):  # no memory, no random first weights
-        mapping, synthesis = MappingNetwork(), SynthesisNetwork()
-    mapping.load_state_dict(mapping_weights(constants(paths[0])), assign=True)
-    synthesis.load_state_dict(synthesis_weights(constants(paths[2])), assign=True)
-    return Generator(mapping, synthesis, mean_style(mapping), name="mobilestylegan_ffhq")
+        mapping, synthesis = MappingNetwork(), SynthesisNetwork(previews=sizes)
+    mapping.load_state_dict(mapping_weights(stored["Mapping"]), assign=True)
+    state = synthesis_weights(stored["Synthesis"]) | {f"heads.{name}": head for name, head in heads.items()}
+    synthesis.load_state_dict(state, assign=True)
+    return mapping, synthesis
 
 
 @torch.no_grad()
