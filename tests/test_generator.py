@@ -195,7 +195,7 @@ def test_pieces_make_the_same_pictures_and_gradients(tiny: Generator, monkeypatc
 
     w = noise(5, 6)
     whole = made(w)
-    monkeypatch.setattr(generator, "PIXELS_AT_ONCE", 2 * 32 * 32)
+    monkeypatch.setattr(generator, "SIDE_AT_ONCE", 2 * 32)
     calls: list[int] = []
     tiny.synthesis_network.register_forward_pre_hook(lambda _m, inputs: calls.append(len(inputs[0])))
     pieces = made(w)

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-# Pictures that are made at once hold about as much memory as one of this size.
-PIXELS_AT_ONCE = 512 * 512
+# As many pictures are made at once as add up to this side, one at least: with gradients they hold about 1.2 GB.
+# (Coarse layers have more channels, so that memory grows with the side rather than with the area.)
+SIDE_AT_ONCE = 512
 
 
 class Clip(torch.autograd.Function):
@@ -127,7 +128,7 @@ class Generator(nn.Module):
         if w.ndim == 2:
             w = w[:, None].expand(-1, self.styles, -1)
         noises = self._noise(noise, len(w), size)
-        step = max(1, PIXELS_AT_ONCE // size**2)
+        step = max(1, SIDE_AT_ONCE // size)
         again = len(w) > step and w.requires_grad and torch.is_grad_enabled()
         pictures = []
         for i in range(0, len(w), step):
