@@ -5,7 +5,7 @@ parameters → picture → many views → activations → one number → better 
 
 from . import assets, check, metrics, spherical_harmonics
 from .environment import budget, by_budget, device, setup
-from .generator import load_generator
+from .generator import load_generator, load_official
 from .networks import Network, load_network, redirected_relu
 from .objectives import (
     Objective,
