@@ -7,6 +7,7 @@ shares are the perspective-correct barycentric coordinates, and triangles need n
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -297,30 +298,26 @@ def dilate(texture: Tensor, covered: Tensor) -> Tensor:
     return texture[..., (y + dy) % height, (x + dx) % width]
 
 
-@torch.no_grad()
-def uv_seam_energy(image: Tensor, mesh: Mesh, *, step: float = 0.01) -> Tensor:
-    """How visible the seams of a texture are on the mesh, (B,): 1 means not at all.
-
-    The mean squared step of colour across edges where the texture is cut, divided by that across all other
-    edges: from places on the one face to those opposite on the other. Edges count by their length.
+def across_edges(mesh: Mesh, step: float = 0.02) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Places on the texture that lie opposite each other across the E edges of a mesh that join two faces.
 
     Args:
-        image: textures (B, C, H, W).
-        mesh: on which they are wrapped.
-        step: the distance of the two places, in the mesh's unit; in small faces, half their height on each side.
+        mesh: the mesh.
+        step: the distance of two opposite places, in the mesh's unit; in small faces, half their height on each side.
 
-    Raises ValueError if the texture is cut nowhere, or everywhere.
+    Returns on the mesh's device:
+        places: (8, E, 2, 2), texture coordinates of eight places along each edge, on both sides.
+        cut: (E,) bool, whether the texture is cut along the edge.
+        points: (8, E, 3), the places on the edge, in space.
+        length: (E,), of the edges.
     """
-    mesh = mesh.to(image.device)
     halves = []  # for each edge of each face: its vertices, then what lies at its ends and at the opposite corner
     for opposite in range(3):
         i, j = (opposite + 1) % 3, (opposite + 2) % 3
         swap = (mesh.faces[:, i] > mesh.faces[:, j])[:, None]
-        order = torch.where(
-            swap, torch.tensor([j, i], device=swap.device), torch.tensor([i, j], device=swap.device)
-        )
-        corners = F.pad(order, (0, 1), value=opposite)
-        halves.append([mesh.faces.gather(1, corners), mesh.uv_faces.gather(1, corners)])
+        forth, back = torch.tensor([[i, j, opposite], [j, i, opposite]], device=swap.device)
+        corners = torch.where(swap, back, forth)
+        halves.append((mesh.faces.gather(1, corners), mesh.uv_faces.gather(1, corners)))
     vertices, texels = (torch.cat(part) for part in zip(*halves, strict=True))  # (3F, 3): end, end, opposite
     key = vertices[:, 0] * len(mesh.vertices) + vertices[:, 1]
     _, edge, times = key.unique(return_inverse=True, return_counts=True)
@@ -329,24 +326,70 @@ def uv_seam_energy(image: Tensor, mesh: Mesh, *, step: float = 0.01) -> Tensor:
     a, b, c = mesh.vertices[vertices[pairs]].unbind(dim=2)  # (E, 2, 3)
     ends = mesh.uv[texels[pairs]]  # (E, 2, 3, 2)
     cut = (ends[:, 0, :2] - ends[:, 1, :2]).abs().amax(dim=(1, 2)) > 1e-6
-    if cut.all() or not cut.any():
-        raise ValueError(
-            f"of this mesh's {len(cut)} edges {int(cut.sum())} cut the texture: nothing to compare"
-        )
     along, across = b - a, c - a
     length = along.square().sum(dim=-1, keepdim=True)
     foot = (across * along).sum(dim=-1, keepdim=True) / length
     height = (across - foot * along).norm(dim=-1, keepdim=True).clamp(min=1e-12)
-    share = (step / 2 / height).clamp(max=0.5)
     u, v, w = ends.unbind(dim=2)
-    inward = share * (w - u - foot * (v - u))  # (E, 2, 2)
-    at = (torch.arange(8, device=image.device) + 0.5)[:, None, None, None] / 8
-    places = u + at * (v - u) + inward  # (8, E, 2, 2)
-    weight = length[:, 0, 0].sqrt()
+    inward = (step / 2 / height).clamp(max=0.5) * (w - u - foot * (v - u))  # (E, 2, 2)
+    at = (torch.arange(8, device=mesh.uv.device) + 0.5)[:, None, None] / 8
+    places = u + at[..., None] * (v - u) + inward  # (8, E, 2, 2)
+    return places, cut, a[:, 0] + at * along[:, 0], length[:, 0, 0].sqrt()
+
+
+@torch.no_grad()
+def uv_seam_energy(
+    image: Tensor, mesh: Mesh, *, step: float = 0.02, cameras: Sequence[Camera] | None = None
+) -> Tensor:
+    """How visible the seams of a texture are on the mesh, (B,): 0 means not at all, 1 that its sides are strangers.
+
+    E is the mean squared step of colour across an edge, from places on one face to those opposite on the other.
+    Result: (E where the texture is cut − E elsewhere) / (E of places that have nothing to do with each other − E
+    elsewhere). Edges count by their length and by how many cameras see them, for the inside of a mouth is free.
+
+    Args:
+        image: textures (B, C, H, W).
+        mesh: on which they are wrapped.
+        step: the distance of the two places, in the mesh's unit; in small faces, half their height on each side.
+        cameras: who looks; None takes 32 that are spread evenly over all directions.
+
+    Raises ValueError if the texture is cut nowhere, or everywhere, as far as the cameras see.
+    """
+    mesh = mesh.to(image.device)
+    places, cut, points, length = across_edges(mesh, step)
+    weight = length * _times_seen(mesh, points, cameras)  # (8, E)
+    cuts, others = (weight * part for part in (cut, ~cut))
+    if cuts.sum() == 0 or others.sum() == 0:
+        raise ValueError(
+            f"of this mesh's {len(cut)} edges {int(cut.sum())} cut the texture, and cameras see "
+            f"{'none of them' if cuts.sum() == 0 else 'no other'}: nothing to compare"
+        )
     energies = []
     for texture in image.float():
-        one, other = sample_texture(texture[None], places.to(texture.dtype)).unbind(dim=-1)  # (8, C, E)
-        step_squared = (one - other).square().mean(dim=(0, 1))
-        mean = [(step_squared * weight)[part].sum() / weight[part].sum() for part in (cut, ~cut)]
-        energies.append((mean[0] + 1e-12) / (mean[1] + 1e-12))  # a flat texture has no seam
+        colour = sample_texture(texture[None], places)  # (8, C, E, 2)
+        squared = (colour[..., 0] - colour[..., 1]).square().mean(dim=1)  # (8, E)
+        at_cuts, elsewhere = ((squared * part).sum() / part.sum() for part in (cuts, others))
+        share = weight[:, None, :, None] / weight.sum() / 2
+        mean = (colour * share).sum(dim=(0, 2, 3), keepdim=True)
+        strangers = 2 * ((colour - mean).square() * share).sum() / colour.shape[1]  # E|x − y|² = 2 Var x
+        energies.append((at_cuts - elsewhere) / (strangers - elsewhere).clamp(min=1e-6))
     return torch.stack(energies)
+
+
+def _times_seen(mesh: Mesh, points: Tensor, cameras: Sequence[Camera] | None) -> Tensor:
+    """How many cameras see each of the places (…, 3) on the mesh."""
+    if cameras is None:
+        y = 1 - (torch.arange(32) + 0.5) / 16  # a spiral from pole to pole, turned by the golden angle
+        phi = torch.arange(32) * math.pi * (3 - math.sqrt(5))
+        around = (1 - y * y).sqrt()
+        eyes = 12 * torch.stack([around * phi.sin(), y, around * phi.cos()], dim=1)
+        cameras = [Camera((eye[0], eye[1], eye[2])) for eye in eyes.tolist()]
+    side, total = 256, torch.zeros(points.shape[:-1], device=points.device)
+    for camera in cameras:
+        depth = rasterize(mesh, camera, side).depth
+        at = camera.project(points, (side, side))
+        pixel = (at[..., :2] / at[..., 2:].clamp(min=camera.near)).floor().long()
+        inside = ((pixel >= 0) & (pixel < side)).all(dim=-1) & (at[..., 2] >= camera.near)
+        column, row = pixel.clamp(0, side - 1).unbind(dim=-1)
+        total += inside & ((depth[row, column] - at[..., 2]).abs() < 0.03)
+    return total

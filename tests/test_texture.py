@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dip_lessons import CPPN, Fourier, Objective, Pixels, Run, optimize
-from dip_lessons.mesh import Mesh, sphere, torus
+from dip_lessons.mesh import Mesh, load_mesh, sphere, torus
 from dip_lessons.mesh_views import MeshViews, mesh_views, render, turntable
 from dip_lessons.parameterizations import describe, from_description
 from dip_lessons.parameterizations.texture import Texture
@@ -223,16 +223,15 @@ def wave(mesh: Mesh, side: int) -> torch.Tensor:
 
 
 def test_a_texture_that_goes_on_across_its_cuts_has_no_seams() -> None:
-    mesh = torus(64, 32)
-    smooth = uv_seam_energy(wave(mesh, 256), mesh)
-    assert 0.1 < float(smooth) < 10
-    ramp = torch.linspace(0, 1, 256).expand(1, 3, 256, 256)  # jumps from 1 to 0 at u = 1
-    both = torch.cat([ramp, wave(mesh, 256)])
-    energies = uv_seam_energy(both, mesh)
-    assert float(energies[0]) > 100
-    assert float(energies[1]) == pytest.approx(float(smooth), rel=1e-4)
-    flat = torch.full((1, 3, 8, 8), 0.4)
-    assert uv_seam_energy(flat, mesh).tolist() == pytest.approx([1], abs=0.01)
+    mesh = torus(48, 24)
+    jump = (torch.arange(256) < 128).float().expand(1, 3, 256, 256)  # black meets white at u = 0, and at ½
+    energies = uv_seam_energy(torch.cat([jump, wave(mesh, 256)]), mesh)
+    assert float(energies[1]) == pytest.approx(0, abs=0.02)
+    # Where u is cut the step is 1, where v is cut 0; they count by how much of them is seen. Strangers differ by ½.
+    assert 0.2 < float(energies[0]) < 2
+    random = uv_seam_energy(noise(1, 3, 24, 24), load_mesh("bunny"))
+    assert float(random) == pytest.approx(1, abs=0.25)
+    assert uv_seam_energy(torch.full((1, 3, 8, 8), 0.4), mesh).tolist() == pytest.approx([0], abs=1e-3)
 
 
 def test_the_seam_energy_of_a_ramp_is_that_of_its_formula() -> None:
@@ -247,16 +246,54 @@ def test_the_seam_energy_of_a_ramp_is_that_of_its_formula() -> None:
     texels = torch.tensor([[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]])
     mesh = Mesh(points, faces, uv, texels)
     ramp = ((torch.arange(512) + 0.5) / 512).expand(1, 3, 512, 512)
-    # At the cut: .6 + .2·d − (.3 − .2·d) with d = step/2. Across a diagonal: a step normal to it is step/√2 in x.
-    step = 0.01
-    expected = (0.3 + 0.2 * step) ** 2 / (0.2 * step / math.sqrt(2)) ** 2
-    assert float(uv_seam_energy(ramp, mesh, step=step)) == pytest.approx(expected, rel=1e-3)
+    step, side = 0.01, Camera((1.0, 0.5, 20.0), target=(1.0, 0.5, 0.0))
+    # Places on both sides of the cut, then of the diagonals, whose normal is (1, −1)/√2; they are √2 long.
+    at = (np.arange(8) + 0.5) / 8
+    shift = step / 2 / math.sqrt(2)
+    colours = np.stack(
+        [
+            np.stack([np.full(8, 0.3 - 0.2 * step / 2), np.full(8, 0.6 + 0.2 * step / 2)]),
+            *(np.stack([left + 0.2 * (at - shift), left + 0.2 * (at + shift)]) for left in (0.1, 0.6)),
+        ]
+    )  # (edge, side, place)
+    weight = np.array([1, math.sqrt(2), math.sqrt(2)])[:, None, None] * np.ones((1, 2, 8))
+    mean = np.average(colours, weights=weight)
+    strangers = 2 * np.average((colours - mean) ** 2, weights=weight)
+    squared = (colours[:, 0] - colours[:, 1]) ** 2
+    expected = (squared[0].mean() - squared[1].mean()) / (strangers - squared[1].mean())
+    found = uv_seam_energy(ramp, mesh, step=step, cameras=[side])
+    assert float(found) == pytest.approx(expected, rel=1e-3)
+
+
+def test_seams_that_nobody_sees_do_not_count() -> None:
+    """The ball is cut at u = 0, which is in front, where black meets white."""
+    ball = sphere(24, 48)
+    jump = (torch.arange(256) < 128).float().expand(1, 3, 256, 256)
+    assert float(uv_seam_energy(jump, ball, cameras=[Camera((0.0, 0.0, 12.0))])) > 1
+    with pytest.raises(ValueError, match="cameras see none of them"):
+        uv_seam_energy(jump, ball, cameras=[Camera((0.0, 0.0, -12.0))])
+
+
+def test_colours_that_depend_on_the_place_in_space_have_no_seams() -> None:
+    """However the charts lie on the texture: each texel gets the colour of the nearest of many places on the mesh."""
+    from scipy.interpolate import NearestNDInterpolator
+
+    mesh = load_mesh("bunny")
+    weights = np.array([(i, j, 8 - i - j) for i in range(9) for j in range(9 - i)]) / 8
+    at = np.einsum("kc,fcd->fkd", weights, mesh.uv[mesh.uv_faces].numpy()).reshape(-1, 2)
+    points = np.einsum("kc,fcd->fkd", weights, mesh.vertices[mesh.faces].numpy()).reshape(-1, 3)
+    x = (np.arange(384) + 0.5) / 384
+    colours = NearestNDInterpolator(at, 0.5 + 0.5 * np.sin(6 * points))(*np.meshgrid(x, 1 - x))
+    image = torch.from_numpy(colours).float().permute(2, 0, 1)[None]
+    assert float(uv_seam_energy(image, mesh)) == pytest.approx(0, abs=0.03)
+    turned = image.rot90(1, (2, 3))  # the same colours elsewhere
+    assert float(uv_seam_energy(turned, mesh)) > 0.5
 
 
 def test_a_mesh_without_cuts_has_no_seam_energy() -> None:
     mesh = torus(8, 6)
-    once = replace(mesh, uv=torch.rand(len(mesh.vertices), 2), uv_faces=mesh.faces)
-    with pytest.raises(ValueError, match="144 edges 0 cut the texture"):
+    once = replace(mesh, uv=torch.rand(len(mesh.vertices), 2, generator=seeded(0)), uv_faces=mesh.faces)
+    with pytest.raises(ValueError, match="144 edges 0 cut the texture, and cameras see none"):
         uv_seam_energy(torch.zeros(1, 3, 4, 4), once)
 
 
