@@ -315,13 +315,23 @@ def test_ticks_and_a_reload(reader: Any) -> None:
     at.shoot("away")
     stalled = at.step()
 
-    def goes_on() -> bool:
-        if "press Play" in at.status():  # on a busy machine a page that has just come back may lose a click
-            at.click("play")
-            at.page.wait_for_timeout(3000)
-        return at.step() > stalled + 5
-
-    at.wait(goes_on, "going on after the reload", seconds=40)
+    for last in (
+        False,
+        False,
+        False,
+        True,
+    ):  # on a busy machine the page comes back without its ticks: load it again
+        at.click("play")
+        try:
+            at.wait(lambda: at.step() > stalled + 5, "going on after the reload", seconds=10)
+            break
+        except AssertionError:
+            if last:
+                raise
+        at.page.reload()
+        at.ready()
+        at.page.wait_for_selector(".dip-status", timeout=60_000)
+        at.says("press Play")
 
 
 def test_errors_and_results(reader: Any) -> None:
