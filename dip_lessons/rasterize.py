@@ -123,11 +123,11 @@ def rasterize(mesh: Mesh, camera: Camera, size: int | tuple[int, int], *, chunk:
         seen = rasterize(mesh.to("cpu"), camera, size, chunk=chunk)
         return Raster(*(getattr(seen, name).to(device) for name in Raster.__dataclass_fields__))
     corners = camera.project(mesh.vertices, (height, width))[mesh.faces]  # (F, 3, 3)
-    face = _nearest(corners, mesh.faces, (height, width), camera.near, chunk)
+    face = _nearest(corners, (height, width), camera.near, chunk)
     # The winners once more, for their coordinates.
     pixel = (face >= 0).nonzero()[:, 0]
     winner = face[pixel]
-    edges, det = _edges(corners[winner], mesh.faces[winner])
+    edges, det = _edges(corners[winner])
     e = _edge_values(edges, pixel % width, torch.div(pixel, width, rounding_mode="floor"))  # (n, 3)
     total = e.sum(dim=1)
     weights = (e / total[:, None]).float()
@@ -150,11 +150,11 @@ def rasterize(mesh: Mesh, camera: Camera, size: int | tuple[int, int], *, chunk:
     )
 
 
-def _nearest(corners: Tensor, ids: Tensor, size: tuple[int, int], near: float, chunk: int) -> Tensor:
+def _nearest(corners: Tensor, size: tuple[int, int], near: float, chunk: int) -> Tensor:
     """The face that each pixel sees, (H·W,), of triangles (x·d, y·d, d), (F, 3, 3) float64; −1 for none."""
     height, width = size
     which, left, top, across, down = _boxes(corners, size, near)
-    edges, det = _edges(corners.index_select(0, which), ids.index_select(0, which))
+    edges, det = _edges(corners.index_select(0, which))
     count = (across * down).masked_fill_(det == 0, 0)  # or seen from the side
     ends = count.cumsum(dim=0)
     boxes = torch.stack([ends - count, across, left, top], dim=1)
@@ -202,25 +202,22 @@ def _boxes(
     return which, left, top, across, down
 
 
-def _edges(corners: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Coefficients of the edge functions over x, y, 1, (F, 3, 3): last axis the edge, positive inside; |det|, (F,).
-
-    An edge is computed from its lower to its higher vertex, so that both of its faces get the same numbers and
-    no pixel falls between them.
-    """
+def _edges(corners: Tensor) -> tuple[Tensor, Tensor]:
+    """Coefficients of the edge functions over x, y, 1, (F, 3, 3): last axis the edge, positive inside; |det|, (F,)."""
     coefficients = []
     for j, k in ((1, 2), (2, 0), (0, 1)):
-        swapped = (ids[:, j] > ids[:, k])[:, None]
-        x, y, z = torch.where(swapped, corners[:, k], corners[:, j]).unbind(dim=1)
-        u, v, w = torch.where(swapped, corners[:, j], corners[:, k]).unbind(dim=1)
-        cross = torch.stack([y * w - z * v, z * u - x * w, x * v - y * u], dim=1)
-        coefficients.append(torch.where(swapped, -cross, cross))
+        (x, y, z), (u, v, w) = corners[:, j].T, corners[:, k].T
+        coefficients.append(torch.stack([y * w - z * v, z * u - x * w, x * v - y * u], dim=1))
     det = (corners[:, 0] * coefficients[0]).sum(dim=1)
     return torch.stack(coefficients, dim=2) * det.sign()[:, None, None], det.abs()
 
 
 def _edge_values(edges: Tensor, column: Tensor, row: Tensor) -> Tensor:
-    """Edge functions (n, 3) at centres of pixels, step by step: a fused product would round a shared edge twice."""
+    """Edge functions (n, 3) at centres of pixels.
+
+    Product by product, as in ``_edges``: so the two faces of an edge get the same numbers but for the sign, to the
+    last bit, and no pixel falls between them. A fused kernel would round them differently.
+    """
     a, b, c = edges.unbind(dim=1)
     return a * (column + 0.5)[:, None] + b * (row + 0.5)[:, None] + c
 
@@ -262,7 +259,7 @@ def coverage(mesh: Mesh, size: int | tuple[int, int]) -> Tensor:
     x, y = corners[..., 0] * width, (tiles - corners[..., 1]) * height
     homogeneous = torch.stack([x, y, torch.ones_like(x)], dim=-1)
     canvas = (tiles * height, tiles * width)
-    face = _nearest(homogeneous, mesh.uv_faces.cpu(), canvas, 0.5, CHUNK)
+    face = _nearest(homogeneous, canvas, 0.5, CHUNK)
     return (face >= 0).view(tiles, height, tiles, width).any(dim=2).any(dim=0)
 
 
@@ -287,7 +284,7 @@ def dilate(texture: Tensor, covered: Tensor) -> Tensor:
     dy = torch.where(covered, 0, far)
     dx = torch.where(covered, 0, far)
     jumps = [2**k for k in reversed(range(max(height, width, 2).bit_length() - 1))]
-    for jump in [*jumps, 2, 1]:  # a last round repairs most of what the jumps missed
+    for jump in jumps:
         for a in (-jump, 0, jump):
             for b in (-jump, 0, jump):
                 ny, nx = dy.roll((-a, -b), (0, 1)) + a, dx.roll((-a, -b), (0, 1)) + b

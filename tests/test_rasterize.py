@@ -343,7 +343,10 @@ def test_texels_outside_get_the_colour_of_the_nearest_one() -> None:
     assert covered.numpy()[filled[0].astype(int), filled[1].astype(int)].all()
     assert (mine - best).max() < 1
     assert (mine > best + 1e-6).mean() < 0.01
-    nothing = torch.rand(1, 3, 6, 5)
+    alone = torch.zeros(40, 56, dtype=torch.bool)
+    alone[3, 50] = True
+    assert (dilate(torch.stack([y, x])[None], alone) == torch.tensor([3.0, 50.0])[:, None, None]).all()
+    nothing = torch.rand(1, 3, 6, 5, generator=seeded(1))
     assert torch.equal(dilate(nothing, torch.zeros(6, 5, dtype=torch.bool)), nothing)
     assert torch.equal(dilate(nothing, torch.ones(6, 5, dtype=torch.bool)), nothing)
 
