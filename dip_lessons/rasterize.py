@@ -20,7 +20,7 @@ from .parameterizations.base import height_width
 if TYPE_CHECKING:
     from .mesh import Mesh
 
-CHUNK = 2**18  # pairs (triangle, pixel) that are looked at together; about 30 MB
+CHUNK = 2**18  # pairs (triangle, pixel) that are looked at together; about 60 MB
 _NOTHING = 2**63 - 1  # farther than any face
 
 
