@@ -292,8 +292,9 @@ class Run:
         """Settings that will change by themselves: {step: {name: value}}, for steps that lie ahead.
 
         Names are those of ``lr``, ``objective``, ``views`` and of what the parameterization can adjust. A change
-        by ``set`` drops what was scheduled after it. Raises ValueError for other names, and for steps that
-        were taken already.
+        by ``set`` drops what was scheduled after it. Raises ValueError for other names and for steps that
+        were taken already, ValueError, TypeError or KeyError for values that make no sense; nothing is changed
+        then.
         """
         with STEP_LOCK:
             known = self.settings
@@ -303,6 +304,16 @@ class Run:
                         f"only {', '.join(known)} can be scheduled, for steps after {self.recorded}; got step "
                         f"{step}: {', '.join(values)}"
                     )
+                checked = {**known, **values}
+                _check(
+                    self.parameterization,
+                    checked["objective"],
+                    self.network,
+                    checked["views"],
+                    self.steps,
+                    checked["lr"],
+                    self.optimizer_name,
+                )
             for step, values in changes.items():
                 self.log.setdefault(operator.index(step), {}).update(values)
         return self

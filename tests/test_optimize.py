@@ -466,6 +466,14 @@ def test_scheduled_settings_are_those_that_were_set_by_hand(tmp_path: Path) -> N
     for step, name in ((2, "lr"), (0, "lr"), (5, "jitter")):
         with pytest.raises(ValueError, match="can be scheduled, for steps after 2"):
             run.schedule({step: {name: 1.0}})
+    for values, error in (
+        ({"lr": -1}, ValueError),
+        ({"views": "jitter"}, TypeError),
+        ({"objective": 2}, TypeError),
+    ):
+        with pytest.raises(error):
+            run.schedule({8: {"lr": 0.5}, 9: values})
+        assert 8 not in run.log
     assert max(run.set(lr=0.3).log) == 2  # a change by hand ends the schedule
 
 
