@@ -13,9 +13,11 @@ from .objectives import (
     alignment,
     caricature,
     channel,
+    content,
     direction,
     diversity,
     each,
+    gram,
     high_frequency,
     interpolate,
     l1,
@@ -25,6 +27,7 @@ from .objectives import (
     opacity,
     perceptual_distance,
     squared_error,
+    style,
     total_variation,
 )
 from .optimize import Run, RunError, optimize
@@ -47,6 +50,7 @@ from .parameterizations import (
 from .player import Player, choice, pick_channel, play, slider
 from .projection import project
 from .show import curves, film, finish, say, sheet, show, table
+from .viewer import view_mesh, view_panorama
 from .views import Views, random_views, standard_views
 
 __version__ = "0.1.0"
