@@ -4,3 +4,4 @@ from .activations import caricature, channel, direction, layer, logit, neuron, p
 from .batches import activation_grid, alignment, diversity, each, interpolate
 from .objective import PICTURE, VIEW, Activations, Objective, from_recipe, look
 from .pictures import high_frequency, l1, opacity, squared_error, total_variation
+from .style import content, gram, style

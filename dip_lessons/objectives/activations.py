@@ -107,7 +107,7 @@ def caricature(activations: Activations, power: float = 1.0) -> Objective:
     **Source:** Lucid's ``recipes/caricature.py``, ``dot_compare``. There the product is not divided by ‖t‖, and
     ‖a‖ is left out of the cosine, which therefore grows with the activations.
     """
-    targets = _targets("caricature", activations)
+    targets = targets_of("caricature", activations)
     for name, t in targets.items():
         if not t.isfinite().all() or not t.flatten(1).any(dim=1).all():
             raise ValueError(f"of {name}, activations are all 0 or not finite: nothing to exaggerate")
@@ -135,12 +135,12 @@ def perceptual_distance(activations: Activations) -> Objective:
     **Source:** Zhang et al., *The Unreasonable Effectiveness of Deep Features as a Perceptual Metric* (LPIPS, 2018),
     eq. 1, without the learned weights.
     """
-    targets = _targets("perceptual distance", activations)
+    targets = targets_of("perceptual distance", activations)
 
     def distance(activations: Activations) -> Tensor:
         values = []
         for name, t in targets.items():
-            _require_shape(name, activations[name], t, "compared with")
+            require_shape(name, activations[name], t, "compared with")
             # Where nothing is active a/‖a‖ has no slope worth following: eps bounds it.
             one, other = (F.normalize(by_place(x), dim=1, eps=1e-3) for x in (activations[name], t))
             values.append((one - other.to(one)).square().sum(dim=1).mean(dim=1))
@@ -155,7 +155,7 @@ def by_place(activation: Tensor) -> Tensor:
     return activation.flatten(2) if activation.ndim > 2 else activation[..., None]
 
 
-def _targets(what: str, activations: Activations) -> dict[str, Tensor]:
+def targets_of(what: str, activations: Activations) -> dict[str, Tensor]:
     """A copy of {layer: activation} of the picture that an objective holds."""
     if not isinstance(activations, Mapping) or not activations:
         raise TypeError(
@@ -165,7 +165,7 @@ def _targets(what: str, activations: Activations) -> dict[str, Tensor]:
     return {name: t.detach().clone() for name, t in activations.items()}
 
 
-def _require_shape(name: str, activation: Tensor, target: Tensor, done: str) -> None:
+def require_shape(name: str, activation: Tensor, target: Tensor, done: str) -> None:
     if activation.shape[1:] != target.shape[1:] or len(target) not in (1, len(activation)):
         raise ValueError(
             f"{name} is {tuple(activation.shape)} here, but was to be {done} {tuple(target.shape)}: look at "
@@ -174,7 +174,7 @@ def _require_shape(name: str, activation: Tensor, target: Tensor, done: str) -> 
 
 
 def _exaggeration(name: str, activation: Tensor, target: Tensor, power: float) -> Tensor:
-    _require_shape(name, activation, target, "exaggerated after")
+    require_shape(name, activation, target, "exaggerated after")
     a, t = activation.flatten(1), target.to(activation).flatten(1)  # (B, C·h·w), (1 or B, C·h·w)
     along = (a * t).sum(dim=1) / t.norm(dim=1)
     cosine = along / a.norm(dim=1).clamp(min=1e-6)
