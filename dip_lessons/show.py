@@ -50,7 +50,7 @@ def show(
     buffer = io.BytesIO()
     sheet(images, titles, columns=columns, side=side).save(buffer, "JPEG", quality=quality)
     display(Image(buffer.getvalue(), format="jpeg", alt=caption or None))
-    _caption(caption)
+    say_caption(caption)
 
 
 def sheet(
@@ -132,14 +132,14 @@ def curves(
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     display(Image(buffer.getvalue(), format="png", alt=caption or None))
-    _caption(caption)
+    say_caption(caption)
 
 
 def table(rows: Iterable[Sequence[object]], header: Sequence[str], *, caption: str = "") -> None:
     """Display a table; numbers are shown with three significant digits."""
     lines = [header, ["---"] * len(header), *[[_cell(v) for v in row] for row in rows]]
     display(Markdown("\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)))
-    _caption(caption)
+    say_caption(caption)
 
 
 def say(text: str) -> None:
@@ -200,7 +200,7 @@ def film(
     source = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
     image = f'<img src="{source}" alt="{html.escape(caption or told)}" width="{pages[0].width}">'
     display({"text/html": image, "text/plain": f"<{told}>"}, raw=True)
-    _caption(caption)
+    say_caption(caption)
 
 
 def _animate(
@@ -276,9 +276,11 @@ def _bar(text: str, done: int, total: int) -> str:
     return f'<progress value="{done}" max="{max(total, 1)}" style="width:220px"></progress> <small>{text}</small>'
 
 
-def _caption(text: str) -> None:
+def say_caption(text: str) -> None:
+    """Display what stands below a picture, in italics; nothing where the text is empty."""
     if text:
-        display(Markdown(f"*{text}*"))
+        escaped = text.replace("*", "\\*")  # or a product would end the italics
+        display(Markdown(f"*{escaped}*"))
 
 
 def _cell(v: object) -> object:

@@ -85,9 +85,9 @@ def shown(monkeypatch):
 
 def test_show_displays_a_jpeg_and_its_caption(monkeypatch):
     seen = shown(monkeypatch)
-    dip.show(torch.rand(2, 3, 16, 16), caption="seed 0")
+    dip.show(torch.rand(2, 3, 16, 16), caption="seed 0, 2*3 steps")
     assert seen[0].data[:2] == b"\xff\xd8"
-    assert seen[1].data == "*seed 0*"
+    assert seen[1].data == r"*seed 0, 2\*3 steps*"
 
 
 def test_curves_draw_lists_and_pairs(monkeypatch):

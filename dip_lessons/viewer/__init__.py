@@ -24,11 +24,11 @@ from IPython.display import display
 from PIL import Image
 from torch import Tensor
 
-from ..mesh import Mesh
+from ..mesh import Mesh, load_mesh
 from ..mesh_views import LIGHT, render
 from ..panorama import look_around
 from ..rasterize import Camera
-from ..show import say, to_pil
+from ..show import say_caption, to_pil
 
 DISTANCE = 13.0  # of the camera from a mesh: where it holds the cube from −1 to 1 at 10°
 
@@ -77,7 +77,7 @@ def view_panorama(
 
 def view_mesh(
     image: Tensor,
-    mesh: Mesh,
+    mesh: Mesh | str,
     *,
     caption: str = "",
     yaw: float = 20.0,
@@ -92,7 +92,8 @@ def view_mesh(
 
     Args:
         image: the texture, (3, H, W) or (1, 3, H, W) in [0, 1].
-        mesh: what it is painted on; its geometry is stored in the notebook, about 10 bytes for each face.
+        mesh: what it is painted on, or the name of one of the course's; its geometry is stored in the notebook,
+            about 10 bytes for each face.
         caption: what was varied, with seed and number of steps.
         yaw, pitch: of the first camera, in degrees: around the y axis, and above the horizon.
         fovy: the camera's vertical angle, in degrees, from 3 to 30.
@@ -108,6 +109,7 @@ def view_mesh(
         raise ValueError(f"fovy must lie between 3 and 30 degrees; got {fovy!r}")
     if min(size) < 1:
         raise ValueError(f"size is (height, width) in pixels; got {size!r}")
+    mesh = load_mesh(mesh) if isinstance(mesh, str) else mesh
     phi, rise = math.radians(yaw), math.radians(pitch)
     eye = (math.cos(rise) * math.sin(phi), math.sin(rise), math.cos(rise) * math.cos(phi))
     camera = Camera((DISTANCE * eye[0], DISTANCE * eye[1], DISTANCE * eye[2]), fovy=fovy)
@@ -199,5 +201,4 @@ def _display(kind: str, scene: Mapping[str, object], still: Tensor, quality: int
         'style="position:absolute;left:0;top:0;width:100%;height:100%;border:0"></iframe></div>'
     )
     display({"text/html": frame, "image/jpeg": picture, "text/plain": f"<{kind} to turn>"}, raw=True)
-    if caption:
-        say(f"*{caption}*")
+    say_caption(caption)

@@ -29,7 +29,7 @@ function turn({start, fov, label}, sweep, draw) {
     rest = setTimeout(() => paint(2), 150);
   }
 
-  canvas.onpointerdown = event => { held = event; canvas.setPointerCapture(event.pointerId); };
+  canvas.onpointerdown = event => { held = event; canvas.focus(); canvas.setPointerCapture(event.pointerId); };
   canvas.onpointerup = canvas.onpointercancel = () => { held = null; };
   canvas.onpointermove = event => {
     if (!held || event.pointerId !== held.pointerId) return;
@@ -37,7 +37,8 @@ function turn({start, fov, label}, sweep, draw) {
     change((held.clientX - event.clientX) * degrees, (event.clientY - held.clientY) * degrees);
     held = event;
   };
-  canvas.addEventListener("wheel", event => {
+  canvas.addEventListener("wheel", event => { // only once it was clicked: before, the wheel scrolls the notebook
+    if (document.activeElement !== canvas) return;
     event.preventDefault();
     change(0, 0, Math.exp(Math.sign(event.deltaY) / 10));
   }, {passive: false});
