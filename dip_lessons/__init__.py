@@ -48,6 +48,7 @@ from .parameterizations import (
     Texture,
 )
 from .player import Player, choice, pick_channel, play, slider
+from .player.chooser import PictureChooser, choose_picture
 from .projection import project
 from .show import curves, film, finish, say, sheet, show, table
 from .viewer import view_mesh, view_panorama

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import io
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,15 +239,15 @@ def arrays(name: str) -> dict[str, np.ndarray]:
 
 
 def picture(
-    name: str | os.PathLike[str],
+    name: str | os.PathLike[str] | bytes,
     size: int | tuple[int, int] | None = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
     """Load a picture, upright, as a float32 tensor of shape (1, 3, H, W) in [0, 1].
 
     Args:
-        name: one of `pictures`, the name of another picture in `ASSETS`, or a path to a file of one's own.
-            Transparent parts become white.
+        name: one of `pictures`, the name of another picture in `ASSETS`, a path to a file of one's own, or the
+            bytes of such a file. Transparent parts become white.
         size: the longest side in pixels, or (H, W), to which the picture is cut about its centre and scaled;
             None keeps its own size. Scaling is antialiased.
         device: where the tensor goes; None is the CPU.
@@ -262,13 +264,19 @@ def picture(
         and all(isinstance(n, int) and n > 0 for n in sides)
     ):
         raise ValueError(f"size is {size!r}; expected a positive whole number of pixels or (height, width)")
-    file = _picture_file(name)
+    file = io.BytesIO(name) if isinstance(name, bytes) else _picture_file(name)
     try:
-        with Image.open(file) as opened:
-            image = _rgb(ImageOps.exif_transpose(opened))
+        # A large picture is what a camera makes, and no reason for a warning; beyond twice that there is an error.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file) as opened:
+                if sides is not None and max(opened.size) > max(2000, 8 * max(sides)):
+                    opened.draft(None, (4 * max(sides),) * 2)  # a JPEG is decoded small, in little memory
+                image = _rgb(ImageOps.exif_transpose(opened))
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        called = f"a file of {len(name)} bytes" if isinstance(name, bytes) else file
         raise AssetError(
-            f"{file} cannot be read as a picture ({error}); expected a whole JPEG or PNG"
+            f"{called} cannot be read as a picture ({error}); expected a whole JPEG or PNG"
         ) from error
     if isinstance(size, int):
         scale = size / max(image.size)
