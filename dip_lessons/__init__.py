@@ -49,6 +49,7 @@ from .parameterizations import (
 )
 from .player import Player, choice, pick_channel, play, slider
 from .player.chooser import PictureChooser, choose_picture
+from .player.explore import Explorer, explore
 from .projection import project
 from .show import curves, film, finish, say, sheet, show, table
 from .viewer import view_mesh, view_panorama

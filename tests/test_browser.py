@@ -359,6 +359,50 @@ player"""
     at.shoot("result")
 
 
+EXPLORE = """
+def draw(size, light=0.2, tint=0.5):
+    if light > 0.9:
+        raise ValueError("<too bright>")
+    across = torch.linspace(0, 1, size)
+    return torch.stack([light + 0 * across, tint * across, across])[:, None].expand(3, size, size)
+
+sliders = dip.explore(draw, [dip.slider("light", 0.0, 1.0), dip.slider("tint", 0.0, 1.0)], sizes=(64, 256))
+sliders"""
+
+WATCH = """() => {
+    window.widths = [];
+    const picture = document.querySelector('img.dip-picture');
+    picture.addEventListener('load', () => window.widths.push(picture.naturalWidth));
+}"""
+
+
+@pytest.mark.parametrize("where", ["jupyter", "colab"])
+def test_sliders_draw_small_at_once_and_sharp_at_rest(reader: Any, where: str) -> None:
+    at = reader(COLAB if where == "colab" else "None", EXPLORE)
+    at.says("256 px")
+    first = at.picture()
+    at.page.evaluate(WATCH)
+    at.page.locator(".dip-knobs .noUi-handle").first.focus()
+    for _ in range(3):
+        at.page.keyboard.press("ArrowRight")
+    at.wait(lambda: at.page.evaluate("window.widths").count(256) == 1, "the sharp picture")
+    widths = at.page.evaluate("window.widths")
+    assert widths[0] == 64
+    assert set(widths[:-1]) == {64}
+    assert at.picture() != first
+    at.says("256 px")
+    assert at.page.inner_text(".dip-knobs .widget-readout >> nth=0") == "0.23"
+    at.shoot("sliders")
+    at.tap("knobs", 0.97)
+    at.page.wait_for_selector(".dip-error")
+    assert "<too bright>" in at.page.inner_text(".dip-error")
+    at.click("reset")
+    at.wait(lambda: at.picture() == first, "the picture of the first values")
+    assert not at.page.locator(".dip-error").count()
+    at.run(2)
+    at.wait(lambda: at.page.locator(".dip-player").count() == 1, "one panel after a rerun")
+
+
 FOCUSED = """() => {
     const part = document.activeElement.closest('[class*=dip-]:not(.dip-player):not(.dip-main)');
     return part && [...part.classList].find(name => name.startsWith('dip-'));

@@ -252,13 +252,10 @@ class Player:
         return "<player: closed>" if self._state == "closed" else "<player: press Play, or call result()>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
-        """The panel, and its picture for pages without a kernel; by hand, for ipywidgets 7 and 8."""
+        """The panel, and its picture for pages without a kernel."""
         if self._state == "closed":
             return {"text/plain": repr(self)}
-        view = {"version_major": 2, "version_minor": 0, "model_id": self._panel.box.model_id}
-        picture = base64.b64encode(self._panel.jpeg).decode("ascii")
-        bundle = {"application/vnd.jupyter.widget-view+json": view, "image/jpeg": picture}
-        return {**bundle, "text/plain": repr(self)}
+        return self._panel.bundle(repr(self))
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

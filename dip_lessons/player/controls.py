@@ -11,12 +11,13 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from ..mesh_views import MeshViews
 from ..networks import Network
 from ..objectives import Objective, channel
 from ..panorama import TangentViews
 from ..views import Views
 
-VIEW_FIELDS = tuple(f.name for kind in (Views, TangentViews) for f in fields(kind))
+VIEW_FIELDS = tuple(f.name for kind in (Views, TangentViews, MeshViews) for f in fields(kind))
 Inputs = list[widgets.DOMWidget]  # of one control, each with a trait `value`
 
 
@@ -256,11 +257,16 @@ def same(one: object, other: object) -> bool:
 
 
 def labelled(kind: type, label: str, tooltip: str, **options: object) -> widgets.DOMWidget:
-    """A widget with a label and a tooltip, which ipywidgets 7 and 8 call differently."""
+    """A widget with a label and a tooltip; ipywidgets 7 and 8 call the latter differently."""
     style, layout = {"description_width": "7.5em"}, widgets.Layout(width="100%")
     widget = kind(description=label, style=style, layout=layout, **options)
-    setattr(widget, "tooltip" if widget.has_trait("tooltip") else "description_tooltip", tooltip)
+    explain(widget, tooltip)
     return widget
+
+
+def explain(widget: widgets.DOMWidget, tooltip: str) -> None:
+    """Say what a widget does when the pointer rests on it."""
+    setattr(widget, "tooltip" if widget.has_trait("tooltip") else "description_tooltip", tooltip)
 
 
 def _knob(control: Control, kind: type, label: str | None = None, **options: object) -> widgets.DOMWidget:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import math
@@ -87,64 +88,28 @@ class Frame:
     picture: np.ndarray  # (H, W, 3 or 4), bytes
 
 
-class Panel:
-    """The widgets. They know no run: what the reader does goes out, and :meth:`show` draws what it is given.
+class Card:
+    """What every panel has: a picture, a status and a note under it, a clock on the page; one box around them."""
 
-    Args:
-        knobs: the controls.
-        events: what to call on play, step, rewind, save, copy and tick, and on scrub with the step.
-    """
+    box: widgets.DOMWidget
 
-    def __init__(self, knobs: Sequence[Knob], events: Mapping[str, Callable]) -> None:
-        self.jpeg, self.width, self._shown_step = b"", 0, 0
-        self._buttons = {}
-        for name, text, icon, tooltip in (
-            ("rewind", "Start", "fast-backward", "Go back to the start; nothing is lost"),
-            ("play", "Play", "play", "Play or pause"),
-            ("step", "Step", "step-forward", "Take one step"),
-            ("save", "Save picture", "download", "Write the picture to a PNG file"),
-            ("copy", "Copy settings", "code", "Show the code that makes this picture"),
-        ):
-            button = _classed(name, widgets.Button(description=text, icon=icon, tooltip=tooltip))
-            button.on_click(lambda _, event=events[name]: event())
-            self._buttons[name] = button
-        self._buttons["play"].button_style = "primary"
-        # Every move of a drag is sent, so that the first one pauses; the page waits for one to be done before
-        # it sends the next.
-        self.time = _classed("time", labelled(widgets.IntSlider, "step", "Go to any recorded step", max=1))
-        self.time.observe(lambda change: self._scrubbed(change["new"], events["scrub"]), "value")
+    def __init__(self) -> None:
+        self.jpeg, self.width = b"", 0
         self.ticker = widgets.Play(max=10**9, interval=20, layout=widgets.Layout(display="none"))
-        self.ticker.observe(lambda _: events["tick"](), "value")
         self.picture = _classed("picture", widgets.Image(format="jpeg"))
         self.status, self.note = _classed("strip", widgets.HTML()), _classed("message", widgets.HTML())
-        inputs = [widget for knob in knobs for widget in knob.inputs]
-        side = [
-            _row("row", [self._buttons[name] for name in ("rewind", "play", "step")]),
-            self.time,
-            *([_classed("knobs", widgets.VBox(inputs))] if inputs else []),
-            _row("row", [self._buttons[name] for name in ("save", "copy")]),
-            self.ticker,
-        ]
-        main = _row("main", [self.picture, _classed("side", widgets.VBox(side))])
+
+    def enclose(self, side: Sequence[widgets.DOMWidget]) -> None:
+        """Make the box: the picture with what stands at its side, status and note below."""
+        main = _row("main", [self.picture, _classed("side", widgets.VBox([*side, self.ticker]))])
         style = widgets.HTML(STYLE, layout=widgets.Layout(display="none"))
         self.box = _classed("player", widgets.VBox([style, main, self.status, self.note]))
 
-    def show(self, frame: Frame) -> None:
-        """Draw: one message each for the picture, the status with its curve, and the step."""
-        self.jpeg = encode(frame.picture)
-        self._fit(*frame.picture.shape[1::-1])
-        self.picture.value = self.jpeg
-        self.status.value = status(frame) + curve(frame)
-        self._shown_step, longest = frame.step, max(frame.until, frame.recorded, 1)
-        with self.time.hold_sync():
-            self.time.max = max(longest, self.time.value)
-            self.time.value = frame.step
-            self.time.max = longest
-        play = self._buttons["play"]
-        label, icon = ("Pause", "pause") if frame.state == "playing" else ("Play", "play")
-        if play.description != label:
-            with play.hold_sync():
-                play.description, play.icon = label, icon
+    def bundle(self, words: str) -> dict[str, object]:
+        """The box, and its picture for pages without a kernel; by hand, for ipywidgets 7 and 8."""
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
+        picture = base64.b64encode(self.jpeg).decode("ascii")
+        return {"application/vnd.jupyter.widget-view+json": view, "image/jpeg": picture, "text/plain": words}
 
     def tick(self, active: bool) -> None:
         """Let the page send ticks, or stop it."""
@@ -184,11 +149,7 @@ class Panel:
                     part.close()
         self.box = None
 
-    def _scrubbed(self, step: int, scrub: Callable[[int], None]) -> None:
-        if step != self._shown_step:  # else it is this panel that moved the slider
-            scrub(step)
-
-    def _fit(self, width: int, height: int) -> None:
+    def fit(self, width: int, height: int) -> None:
         """Show small pictures larger: tiny ones with their pixels to be seen."""
         longest = max(width, height)
         factor = math.ceil(256 / longest) if longest <= 128 else max(1.0, min(1.5, 384 / longest))
@@ -196,6 +157,64 @@ class Panel:
         if self.width != shown:
             self.width, self.picture.layout.width = shown, f"{shown}px"
             (self.picture.add_class if longest <= 128 else self.picture.remove_class)("dip-enlarged")
+
+
+class Panel(Card):
+    """The widgets. They know no run: what the reader does goes out, and :meth:`show` draws what it is given.
+
+    Args:
+        knobs: the controls.
+        events: what to call on play, step, rewind, save, copy and tick, and on scrub with the step.
+    """
+
+    def __init__(self, knobs: Sequence[Knob], events: Mapping[str, Callable]) -> None:
+        super().__init__()
+        self._shown_step, self._buttons = 0, {}
+        for name, text, icon, tooltip in (
+            ("rewind", "Start", "fast-backward", "Go back to the start; nothing is lost"),
+            ("play", "Play", "play", "Play or pause"),
+            ("step", "Step", "step-forward", "Take one step"),
+            ("save", "Save picture", "download", "Write the picture to a PNG file"),
+            ("copy", "Copy settings", "code", "Show the code that makes this picture"),
+        ):
+            button = _classed(name, widgets.Button(description=text, icon=icon, tooltip=tooltip))
+            button.on_click(lambda _, event=events[name]: event())
+            self._buttons[name] = button
+        self._buttons["play"].button_style = "primary"
+        # Every move of a drag is sent, so that the first one pauses; the page waits for one to be done before
+        # it sends the next.
+        self.time = _classed("time", labelled(widgets.IntSlider, "step", "Go to any recorded step", max=1))
+        self.time.observe(lambda change: self._scrubbed(change["new"], events["scrub"]), "value")
+        self.ticker.observe(lambda _: events["tick"](), "value")
+        inputs = [widget for knob in knobs for widget in knob.inputs]
+        side = [
+            _row("row", [self._buttons[name] for name in ("rewind", "play", "step")]),
+            self.time,
+            *([_classed("knobs", widgets.VBox(inputs))] if inputs else []),
+            _row("row", [self._buttons[name] for name in ("save", "copy")]),
+        ]
+        self.enclose(side)
+
+    def show(self, frame: Frame) -> None:
+        """Draw: one message each for the picture, the status with its curve, and the step."""
+        self.jpeg = encode(frame.picture)
+        self.fit(*frame.picture.shape[1::-1])
+        self.picture.value = self.jpeg
+        self.status.value = status(frame) + curve(frame)
+        self._shown_step, longest = frame.step, max(frame.until, frame.recorded, 1)
+        with self.time.hold_sync():
+            self.time.max = max(longest, self.time.value)
+            self.time.value = frame.step
+            self.time.max = longest
+        play = self._buttons["play"]
+        label, icon = ("Pause", "pause") if frame.state == "playing" else ("Play", "play")
+        if play.description != label:
+            with play.hold_sync():
+                play.description, play.icon = label, icon
+
+    def _scrubbed(self, step: int, scrub: Callable[[int], None]) -> None:
+        if step != self._shown_step:  # else it is this panel that moved the slider
+            scrub(step)
 
 
 def _classed(name: str, widget: widgets.DOMWidget) -> widgets.DOMWidget:

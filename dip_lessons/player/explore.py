@@ -1,0 +1,269 @@
+"""Sliders that redraw a picture: a small one at once, a sharp one when they rest."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import ipywidgets as widgets
+from torch import Tensor
+
+from . import AWAY_SECONDS, UNNAMED, _cell
+from .controls import Choice, Control, Knob, Slider, explain
+from .panel import Card, _classed, contact_sheet, encode
+
+__all__ = ["Explorer", "explore"]
+
+REST_SECONDS = 0.25  # without a change: the sliders rest
+TICK_MILLISECONDS = 120  # between two looks at whether they do
+
+_explorers: dict[str, Explorer] = {}  # by name, in the order in which they were made
+
+
+def explore(
+    draw: Callable[..., Tensor],
+    controls: Sequence[Control] | Control,
+    *,
+    sizes: Sequence[int] = (128, 512),
+    start: Mapping[str, object] | None = None,
+    name: str | None = None,
+) -> Explorer:
+    """Make a panel of sliders that redraw a picture; make it a cell's last line to show it.
+
+    While a slider moves, the picture is drawn at the first size; when the sliders rest, at one size after the other.
+
+    Args:
+        draw: ``draw(size, **values)`` returns a picture, or several, (C, H, W) or (B, C, H, W) in [0, 1].
+        controls: made by ``dip.slider`` or ``dip.choice``, each named as one of draw's arguments.
+        sizes: in pixels, rising; what ``draw`` is called with.
+        start: first values by name. What it does not name starts at draw's own default; without one, a slider
+            starts at 0 or what is nearest to it, a menu at its first entry.
+        name: an older panel of this name is closed. None stands for the cell, so that running it again
+            replaces its panel.
+
+    Raises TypeError or ValueError for controls, sizes and values that cannot be, and for what is no picture;
+    whatever ``draw`` raises at the first values.
+    """
+    key = _cell() if name is None else name
+    explorer = Explorer(draw, controls, sizes, start)
+    if key in _explorers:
+        _explorers[key].close()
+    _explorers[key] = explorer
+    for old in [other for other in _explorers if other.startswith("cell ")][:-UNNAMED]:
+        _explorers[old].close()
+    return explorer
+
+
+class Explorer:
+    """Sliders and the picture that they draw; made by :func:`explore`.
+
+    The page's own clock asks for the sharper pictures, since not every page draws what a thread sends (Colab).
+    """
+
+    def __init__(
+        self,
+        draw: Callable[..., Tensor],
+        controls: Sequence[Control] | Control,
+        sizes: Sequence[int],
+        start: Mapping[str, object] | None = None,
+    ) -> None:
+        listed: list[Slider | Choice] = []
+        for control in [controls] if isinstance(controls, (str, Control)) else controls:
+            if not isinstance(control, (Slider, Choice)) or control.setting == "scale":  # a range, in players
+                raise TypeError(
+                    "a control is dip.slider or dip.choice with the name of one of draw's arguments (other than "
+                    f"'scale'); got {control!r}"
+                )
+            listed.append(control)
+        if not sizes or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sizes):
+            raise ValueError(f"sizes are whole numbers of pixels, as in (128, 512); got {sizes!r}")
+        if any(a >= b for a, b in zip(sizes, sizes[1:], strict=False)):
+            raise ValueError(
+                f"sizes rise, from the picture that comes at once to the sharp one; got {sizes!r}"
+            )
+        self._draw, self.sizes, self._closed = draw, tuple(sizes), False
+        self._start = _first_values(draw, listed, start or {})
+        self._values = dict(self._start)
+        self._next = 0  # which of the sizes is to be drawn now
+        self._changed = (
+            self._last_tick
+        ) = -math.inf  # when a slider moved, and when the page's clock ticked last
+        self._image: Tensor | None = None
+        self._control = threading.RLock()  # each widget's messages may come in a thread of their own
+        self._knobs = [Knob(control, self._values, self._turned) for control in listed]
+        self._card = self._laid_out()
+        while self._next < len(self.sizes):
+            self._redraw()
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the sliders say, by name."""
+        return dict(self._values)
+
+    @property
+    def image(self) -> Tensor:
+        """The last picture that was drawn, (B, C, H, W) in [0, 1]."""
+        if self._image is None:
+            raise RuntimeError("these sliders were closed, as when their cell runs again; use the newer ones")
+        return self._image
+
+    def set(self, **values: object) -> Explorer:
+        """Move sliders from code, and draw at all sizes.
+
+        Raises KeyError for a name that no slider has, RuntimeError once closed, and whatever ``draw`` raises.
+        """
+        unknown = [name for name in values if name not in self._values]
+        if unknown:
+            raise KeyError(f"there is no slider {unknown[0]!r}; there are {', '.join(self._values)}")
+        with self._control:
+            if self._closed:
+                raise RuntimeError("these sliders were closed; use the newer ones")
+            self._values.update(values)
+            for knob in self._knobs:
+                knob.show(self._values)
+            self._next = 0
+            while self._next < len(self.sizes):
+                self._redraw()
+        return self
+
+    def close(self) -> None:
+        """Take the panel away, and let go of all that it draws with."""
+        with self._control:
+            if self._closed:
+                return
+            self._closed = True
+            self._card.close()
+            self._knobs, self._image = [], None
+            self._draw = self._card = None  # type: ignore[assignment]  # the notebook's list of outputs keeps this
+            for key in [key for key, explorer in _explorers.items() if explorer is self]:
+                del _explorers[key]
+
+    def __repr__(self) -> str:
+        return "<sliders: closed>" if self._closed else "<sliders: move them, or call set(…)>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
+        """The panel, and its picture for pages without a kernel."""
+        return {"text/plain": repr(self)} if self._closed else self._card.bundle(repr(self))
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        size = {} if self._closed else {"image/jpeg": {"width": self._card.width}}
+        display(self._repr_mimebundle_(), metadata=size, raw=True)
+
+    def _laid_out(self) -> Card:
+        card = Card()
+        card.ticker.interval = TICK_MILLISECONDS
+        card.ticker.observe(lambda _: self._event(self._ticked), "value")
+        inputs = []
+        for knob in self._knobs:
+            for widget in knob.inputs:
+                explain(widget, f"{widget.description}: draws the picture again")
+                if widget.has_trait("continuous_update"):
+                    widget.continuous_update = True  # the page sends the next place when the last is drawn
+                inputs.append(widget)
+        reset = _classed("reset", widgets.Button(description="Start values", icon="undo"))
+        reset.tooltip = "Put all sliders back to where they started"
+        reset.on_click(lambda _: self._event(self._reset))
+        card.enclose([_classed("row", widgets.HBox([reset])), _classed("knobs", widgets.VBox(inputs))])
+        return card
+
+    def _redraw(self) -> None:
+        """Draw at the next size, and show it."""
+        size, began = self.sizes[self._next], time.perf_counter()
+        picture = self._draw(size, **self._values)
+        if (
+            not isinstance(picture, Tensor)
+            or picture.ndim not in (3, 4)
+            or picture.shape[-3] not in (1, 3, 4)
+        ):
+            got = tuple(picture.shape) if isinstance(picture, Tensor) else type(picture).__name__
+            raise TypeError(f"draw returns a picture (C, H, W) or (B, C, H, W), C = 1, 3 or 4; got {got}")
+        picture = picture.detach()[None] if picture.ndim == 3 else picture.detach()
+        self._image, self._next = picture, self._next + 1
+        sheet, last = contact_sheet(picture), self._next == len(self.sizes)
+        self._card.jpeg = encode(sheet)
+        if last:
+            self._card.fit(*sheet.shape[1::-1])  # small ones are shown as large as the sharp one
+        self._card.picture.value = self._card.jpeg
+        took = f"{1000 * (time.perf_counter() - began):.0f} ms"
+        what = f"{size} px" if last else f"{size} px, sharper when the sliders rest"
+        self._card.status.value = (
+            f'<div class="dip-status"><span class="dip-state">{what}</span><span>drawn in {took}</span></div>'
+        )
+
+    # What the page sends
+
+    def _event(self, handle: Callable[[], None]) -> None:
+        """Nothing that a handler raises may leave it: it would be shown nowhere."""
+        with self._control:
+            if self._closed:
+                return
+            try:
+                handle()
+            except KeyboardInterrupt:  # the older picture stays
+                self._rest()
+            except Exception as error:
+                self._rest()
+                self._card.say(error=error)
+
+    def _turned(self, knob: Knob) -> None:
+        self._event(lambda: self._move({knob.control.setting: knob.asked()}))
+
+    def _reset(self) -> None:
+        self._move(self._start)
+        for knob in self._knobs:
+            knob.show(self._values)
+
+    def _move(self, values: Mapping[str, object]) -> None:
+        self._values.update(values)
+        self._next = 0
+        self._redraw()
+        self._card.say()
+        self._changed = now = time.monotonic()
+        # The clock is started once a drag, and anew where it stands still, as after a reload of the page.
+        if self._next < len(self.sizes) and now - self._last_tick > AWAY_SECONDS:
+            self._last_tick = now
+            self._card.tick(True)
+
+    def _ticked(self) -> None:
+        self._last_tick = time.monotonic()
+        if self._next < len(self.sizes) and self._last_tick - self._changed >= REST_SECONDS:
+            self._redraw()
+        if self._next == len(self.sizes):
+            self._rest()
+
+    def _rest(self) -> None:
+        self._next, self._last_tick = len(self.sizes), -math.inf
+        self._card.tick(False)
+
+
+def _first_values(
+    draw: Callable, controls: Sequence[Slider | Choice], start: Mapping[str, object]
+) -> dict[str, Any]:
+    parameters = inspect.signature(draw).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    values: dict[str, Any] = {}
+    for control in controls:
+        name = control.setting
+        if name not in list(parameters)[1:] and not takes_any:
+            known = ", ".join(list(parameters)[1:]) or "none but the size"
+            raise ValueError(f"draw has no argument {name!r} for a slider to set; it has {known}")
+        default = parameters[name].default if name in parameters else inspect.Parameter.empty
+        if name in start:
+            values[name] = start[name]
+        elif default is not inspect.Parameter.empty:
+            values[name] = default
+        elif isinstance(control, Slider):
+            values[name] = min(max(0, control.low), control.high)
+        else:
+            values[name] = next(iter(control.options.values()))
+    if unknown := [name for name in start if name not in values]:
+        raise ValueError(
+            f"start names {unknown[0]!r}, for which there is no slider; there are {', '.join(values)}"
+        )
+    return values
