@@ -49,6 +49,15 @@ def test_a_gram_matrix_forgets_where_and_how_often() -> None:
     assert not torch.allclose(gram(a.flip(1)), gram(a))
 
 
+def test_a_centred_gram_matrix_is_numpys_covariance() -> None:
+    seen, target = activations(2, (3, 5), seed=16), activations(1, (2, 4), seed=17)
+    own, theirs = ([np.cov(one.flatten(1), bias=True) for one in a[LATE]] for a in (seen, target))
+    np.testing.assert_allclose(gram(seen[LATE] + 7, centred=True), own, rtol=1e-10)
+    got = style({LATE: target[LATE]}, centred=True)({LATE: seen[LATE] - 3})
+    np.testing.assert_allclose(got, [relative(one, theirs[0]) for one in own], rtol=1e-10)
+    assert torch.autograd.gradcheck(lambda a: gram(a, centred=True), seen[LATE].requires_grad_(True))
+
+
 def test_what_is_no_activation_has_no_gram_matrix() -> None:
     with pytest.raises(ValueError, match=r"made of activations \(B, C, h, w\) or \(B, C\); got \(3,\)"):
         gram(torch.zeros(3))

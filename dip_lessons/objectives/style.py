@@ -13,11 +13,13 @@ from .activations import by_place, require_shape, targets_of
 from .objective import Activations, Objective
 
 
-def gram(activation: Tensor) -> Tensor:
+def gram(activation: Tensor, *, centred: bool = False) -> Tensor:
     """The Gram matrix G = a aᵀ / (h·w): which channels are active together, wherever that is.
 
     Args:
         activation: a, (B, C, h, w), or (B, C) for a layer without place.
+        centred: whether each channel's mean over places is taken away first; G is then their covariance. After a
+            ReLU most of a Gram matrix is the product of means, which says how much there is of everything.
 
     Returns (B, C, C), symmetric. Divided by the number of places, it is that of a typical place, and so pictures
     of any two sizes can be compared. Raises ValueError for a tensor of another shape.
@@ -30,6 +32,8 @@ def gram(activation: Tensor) -> Tensor:
             f"a Gram matrix is made of activations (B, C, h, w) or (B, C); got {tuple(activation.shape)}"
         )
     a = by_place(activation)  # (B, C, places)
+    if centred:
+        a = a - a.mean(dim=2, keepdim=True)
     return a @ a.transpose(1, 2) / a.shape[2]
 
 
@@ -37,6 +41,7 @@ def style(
     *activations: Activations,
     shares: Sequence[float] | None = None,
     weights: Mapping[str, float] | None = None,
+    centred: bool = False,
     squared: bool = False,
 ) -> Objective:
     """How far a picture's style is from that of another one; a quantity to subtract.
@@ -51,6 +56,7 @@ def style(
             arguments, the mean of their Gram matrices is the target: a mixed style.
         shares: of each argument in that mean; by default all have the same.
         weights: {layer: w}; by default all layers have the same. (Those of the plain mean |G − T| are mean |T|.)
+        centred: whether Gram matrices are those of centred activations, that is covariances.
         squared: whether to compare by ‖G − T‖² / ‖T‖² instead of absolute values.
 
     It holds the Gram matrices, and so is not stored with a run. Raises TypeError for what is no {layer: activation},
@@ -59,7 +65,9 @@ def style(
 
     **Source:** Lucid's style objectives: mean absolute differences (Gatys et al. 2016, eq. 4–5, take squares).
     """
-    grams = [{name: gram(t) for name, t in targets_of("style", a).items()} for a in activations]
+    grams = [
+        {name: gram(t, centred=centred) for name, t in targets_of("style", a).items()} for a in activations
+    ]
     layers = tuple(grams[0]) if grams else ()
     if not all(set(one) == set(layers) for one in grams) or not grams:
         raise ValueError(
@@ -85,7 +93,7 @@ def style(
     def distance(activations: Activations) -> Tensor:
         values = []
         for name, t in targets.items():
-            g = gram(activations[name])
+            g = gram(activations[name], centred=centred)
             if g.shape[1:] != t.shape[1:] or len(t) not in (1, len(g)):
                 raise ValueError(
                     f"{name} has {g.shape[1]} channels for {len(g)} pictures here, and {t.shape[1]} channels for "
