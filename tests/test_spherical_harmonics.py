@@ -114,6 +114,26 @@ def test_directions_are_pixel_centres() -> None:
         np.testing.assert_allclose(sh.directions(size).numpy(), grid_points(size), atol=1e-7)
 
 
+@pytest.mark.parametrize("width", [29, 30])
+def test_both_ways_agree_with_torch_harmonics(width: int) -> None:
+    """Its coefficients are complex, by l and m ≥ 0, with (−1)^m; its first column is at φ = 0, half of one before."""
+    torch_harmonics = pytest.importorskip("torch_harmonics")
+    degree, rows = 12, 16
+    shape = {"lmax": degree + 1, "mmax": degree + 1, "grid": "legendre-gauss"}
+    c, theirs = numbers(3, (degree + 1) ** 2), torch.zeros(3, degree + 1, degree + 1, dtype=torch.complex128)
+    for l in range(degree + 1):
+        theirs[:, l, 0] = c[:, l * l + l]
+        for m in range(1, l + 1):
+            half_a_column = np.exp(1j * m * math.pi / width)
+            value = torch.complex(c[:, l * l + l + m], -c[:, l * l + l - m])
+            theirs[:, l, m] = (-1) ** m / math.sqrt(2) * value * half_a_column
+    image = sh.synthesize(c, (rows, width), grid="gauss-legendre")
+    expected = torch_harmonics.InverseRealSHT(rows, width, **shape).double()(theirs)
+    torch.testing.assert_close(image, expected, rtol=0, atol=1e-12)
+    again = torch_harmonics.RealSHT(rows, width, **shape).double()(image)
+    torch.testing.assert_close(again, theirs, rtol=0, atol=1e-12)
+
+
 # --- analysis ---------------------------------------------------------------------------------------------
 
 

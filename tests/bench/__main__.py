@@ -1,8 +1,8 @@
 """What a step costs: ``make bench``, or ``python -m tests.bench``.
 
-Four tables: seconds for a picture of 224 px in 160 steps; a step against its floor, which is forward and backward
-through only the part of the network that is needed; what a picture costs by parameterization; and the player
-against the bare loop. Ratios are medians of
+Five tables: seconds for a picture of 224 px in 160 steps; a step against its floor, which is forward and backward
+through only the part of the network that is needed; what a picture costs by parameterization; spherical harmonics
+against torch-harmonics, where that is installed; and the player against the bare loop. Ratios are medians of
 measurements that take turns in one run, of the process's CPU time, which a busy machine changes least.
 """
 
@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import dip_lessons as dip
+from dip_lessons import spherical_harmonics as sh
 from dip_lessons.parameterizations.coordinates import places
 
 SIZE = 224
@@ -130,6 +131,39 @@ def parameterizations() -> None:
     print(f"\nCPPN as 1×1 convolutions / as it is {found[0]:14.2f}")
 
 
+def sphere(degree: int = 64, size: tuple[int, int] = (512, 1024)) -> None:
+    """Forward and backward of three channels on a grid, and the share of it that torch-harmonics takes."""
+    generator, count = torch.Generator().manual_seed(0), (degree + 1) ** 2
+    c, towards_c = (torch.randn(3, count, generator=generator, requires_grad=k) for k in (True, False))
+    x, towards_x = (torch.randn(3, *size, generator=generator, requires_grad=k) for k in (True, False))
+    ours = {
+        "synthesis": lambda: torch.autograd.grad(sh.synthesize(c, size), c, towards_x),
+        "analysis": lambda: torch.autograd.grad(sh.analyze(x, degree), x, towards_c),
+    }
+    print(f"\nharmonics, degree {degree}, {size[0]} × {size[1]}, 3 channels")
+    try:
+        import torch_harmonics
+    except ImportError:
+        for name, function in ours.items():
+            function()  # the first call makes tables
+            seconds = statistics.median(cost(function, torch.device("cpu")) for _ in range(12))
+            print(f"{name:<36} {1000 * seconds:9.1f} ms; torch-harmonics is not installed")
+        return
+    shape = {"lmax": degree + 1, "mmax": degree + 1, "grid": "equiangular"}
+    inverse, forward = (
+        kind(*size, **shape) for kind in (torch_harmonics.InverseRealSHT, torch_harmonics.RealSHT)
+    )
+    z = torch.randn(3, degree + 1, degree + 1, dtype=torch.complex64, generator=generator, requires_grad=True)
+    towards_z = torch.randn_like(z).detach()
+    theirs = {
+        "synthesis": lambda: torch.autograd.grad(inverse(z), z, towards_x),
+        "analysis": lambda: torch.autograd.grad(forward(x), x, towards_z),
+    }
+    for name, function in ours.items():
+        found = ratio(function, theirs[name], torch.device("cpu"), turns=25)
+        print(f"{name + ' / that of torch-harmonics ' + torch_harmonics.__version__:<50} {found:9.2f}")
+
+
 def player() -> None:
     """The player's loop, with its pictures and curves, against the bare one; and how long Pause takes."""
     bare, played = make("squeezenet1_1", "features.9", 10**6), make("squeezenet1_1", "features.9", 10**6)
@@ -163,4 +197,5 @@ if __name__ == "__main__":
     pictures()
     steps()
     parameterizations()
+    sphere()
     player()
