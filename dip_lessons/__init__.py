@@ -6,6 +6,8 @@ parameters → picture → many views → activations → one number → better 
 from . import assets, check, metrics, spherical_harmonics
 from .environment import budget, by_budget, device, setup
 from .generator import load_generator, load_official
+from .mesh import Mesh, load_mesh, save_mesh
+from .mesh_views import MeshViews, mesh_views, render, turntable
 from .networks import Network, load_network, redirected_relu
 from .objectives import (
     Objective,
@@ -43,6 +45,7 @@ from .parameterizations import (
     Pyramid,
     Shared,
     Siren,
+    Solid,
     SphericalHarmonics,
     StyleGAN,
     Texture,
@@ -51,6 +54,7 @@ from .player import Player, choice, pick_channel, play, slider
 from .player.chooser import PictureChooser, choose_picture
 from .player.explore import Explorer, explore
 from .projection import project
+from .rasterize import Camera, rasterize
 from .show import curves, film, finish, say, sheet, show, table
 from .viewer import view_mesh, view_panorama
 from .views import Views, random_views, standard_views

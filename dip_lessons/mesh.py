@@ -78,6 +78,11 @@ class Mesh:
         """vertices, faces, uv, uv_faces: ``Mesh(*parts)`` is this mesh, but for its name."""
         return self.vertices, self.faces, self.uv, self.uv_faces
 
+    @property
+    def reference(self) -> str | tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What is stored in its place: the name of one of the course's, else its parts; see :func:`as_mesh`."""
+        return self.name if self.name in MESHES else self.parts()
+
     def to(self, device: torch.device | str | None) -> Mesh:
         """The same mesh on another device."""
         if device is None or self.vertices.device == torch.device(device):
@@ -114,6 +119,13 @@ def load_mesh(name: str | os.PathLike[str], *, device: torch.device | str | None
         )
     arrays = _read_npz(file) if file.suffix == ".npz" else _read_obj(file)
     return _cleaned(*arrays, name=key if key in MESHES else file.stem, file=file).to(device)
+
+
+def as_mesh(mesh: Mesh | str | tuple[Tensor, Tensor, Tensor, Tensor]) -> Mesh:
+    """A mesh itself, or the one that a name, a path or four tensors stand for (see :attr:`Mesh.reference`)."""
+    if isinstance(mesh, Mesh):
+        return mesh
+    return load_mesh(mesh) if isinstance(mesh, str) else Mesh(*mesh)
 
 
 def torus(rings: int = 64, sides: int = 32, *, radius: float = 0.35) -> Mesh:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .mesh import Mesh, load_mesh
-from .parameterizations.base import height_width
+from .mesh import Mesh, as_mesh
 from .rasterize import Camera, Raster, rasterize, sample_texture
+from .size import height_width
 from .views import BACKGROUNDS
 
 LIGHT = (-0.4, 0.6, 0.7)  # towards the light, as the camera has it: right, up, backward
@@ -26,15 +27,18 @@ class MeshViews:
     """
 
     mesh: Mesh
-    size: tuple[int, int]
-    fovy: float
-    distance: tuple[float, float]
-    elevation: tuple[float, float]
-    count: int
-    background: str
-    shading: float
-    supersample: int
-    shared: bool
+    size: tuple[int, int] = (224, 224)
+    fovy: float = 10.0
+    distance: tuple[float, float] = (11.0, 13.0)
+    elevation: tuple[float, float] = (-90.0, 90.0)
+    count: int = 1
+    background: str = "color"
+    shading: float = 0.0
+    supersample: int = 2
+    shared: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mesh", as_mesh(self.mesh))  # a run is stored with what stands for it
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """Draw ``count`` views of each texture (B, C, H, W), C = 1 or 3; view i of texture b is i·B + b."""
@@ -61,6 +65,12 @@ class MeshViews:
         alpha = torch.stack(alphas, dim=1)  # (count, B or 1, 1, h, w)
         over = background.unflatten(0, (self.count, -1))
         return (colour + (1 - alpha) * over).flatten(0, 1)
+
+    def change(self, **fields: Any) -> MeshViews:
+        """The same views with some fields changed, checked like those of :func:`mesh_views`."""
+        if "size" in fields:
+            fields["size"] = height_width(fields["size"])
+        return _checked(replace(self, **fields))
 
     def cameras(self, n: int, generator: torch.Generator) -> list[Camera]:
         """n cameras in directions that are uniform on the sphere between the elevations, at uniform distances."""
@@ -106,21 +116,34 @@ def mesh_views(
 
     **Source:** Distill 2018, "Texturing 3D models": views of 512 px, fovy 10°, distances in (11, 13).
     """
-    mesh = load_mesh(mesh) if isinstance(mesh, str) else mesh
-    height, width = height_width(size)
+    views = MeshViews(
+        as_mesh(mesh),
+        height_width(size),
+        fovy,
+        distance,
+        elevation,
+        count,
+        background,
+        shading,
+        supersample,
+        shared,
+    )
+    return _checked(views)
+
+
+def _checked(views: MeshViews) -> MeshViews:
+    distance, elevation = views.distance, views.elevation
+    count, supersample = views.count, views.supersample
     problems = {
-        "fovy must lie in (0, 180) degrees": not 0 < fovy < 180,
+        "fovy must lie in (0, 180) degrees": not 0 < views.fovy < 180,
         "distance must be (low, high), 0 < low ≤ high": not 0 < distance[0] <= distance[1] < math.inf,
         "elevation must be (low, high) degrees in [−90, 90]": not -90 <= elevation[0] <= elevation[1] <= 90,
         "count must be a whole number, 1 or more": not isinstance(count, int) or count < 1,
-        f"background must be one of {', '.join(map(repr, BACKGROUNDS))}": background not in BACKGROUNDS,
-        "shading must lie in [0, 1]": not 0 <= shading <= 1,
+        f"background must be one of {', '.join(map(repr, BACKGROUNDS))}": views.background not in BACKGROUNDS,
+        "shading must lie in [0, 1]": not 0 <= views.shading <= 1,
         "supersample must be a whole number, 1 or more": not isinstance(supersample, int) or supersample < 1,
-        "shared must be True or False": not isinstance(shared, bool),
+        "shared must be True or False": not isinstance(views.shared, bool),
     }
-    views = MeshViews(
-        mesh, (height, width), fovy, distance, elevation, count, background, shading, supersample, shared
-    )
     for message, wrong in problems.items():
         if wrong:
             raise ValueError(f"{message}; got {views}")

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .mesh import Mesh
+from .mesh_views import MeshViews
 from .networks import Network, load_network, redirected_relu
-from .objectives import PICTURE, VIEW, Objective, from_recipe, look
+from .objectives import MEMORY, OUTSIDE, PICTURE, Memory, Objective, from_recipe, look
 from .panorama import TangentViews
 from .parameterizations import Parameterization, describe, from_description
 from .views import Views
 
-RECORDED: dict[str, Any] = {kind.__name__: kind for kind in (Views, TangentViews)}  # stored by their fields
+RECORDED: dict[str, Any] = {kind.__name__: kind for kind in (Views, TangentViews, MeshViews)}  # by fields
 OPTIMIZERS = {"adam": torch.optim.Adam, "nadam": torch.optim.NAdam, "sgd": torch.optim.SGD}
 CHECKPOINT_BYTES = 256 * 2**20  # beyond this, every second checkpoint is dropped
 STEP_LOCK = threading.RLock()  # one step at a time in the whole process, whichever thread takes it
@@ -119,6 +121,7 @@ class Run:
         self.parameters = [p for p in parameterization.parameters() if p.requires_grad]
         self.optimizer = OPTIMIZERS[optimizer](self.parameters, lr=float(lr))
         self.generator = torch.Generator().manual_seed(seed)
+        self.memory = Memory()
         self.step = 0
         self.log: dict[int, dict[str, Any]] = {0: {"lr": float(lr), "objective": objective, "views": views}}
         for name in parameterization.adjustable:
@@ -146,11 +149,12 @@ class Run:
 
     def _advance_one(self) -> Step:
         with STEP_LOCK, _finishing_first(), torch.inference_mode(False):
-            before = self.generator.get_state()
+            before, remembered = self.generator.get_state(), self.memory.means.copy()
             try:
                 values = self._ascend()
             except BaseException as error:
                 self.generator.set_state(before)  # the next attempt draws the same views
+                self.memory = Memory(remembered)
                 if explained := _explain(error, self):
                     raise RunError(explained) from error
                 raise
@@ -201,17 +205,16 @@ class Run:
             raise ValueError(
                 f"of {len(image)} pictures there must be equally many views; got {len(seen)} in all"
             )
-        activations = look(self.network, objective.layers, seen, image)
-        if count == 1:
-            return objective(activations)
-        by_view = (
-            {
-                k: a if k == PICTURE else a[i * len(image) : (i + 1) * len(image)]
+        activations = look(self.network, objective.layers, seen, image, self.memory)
+        values = []
+        for i in range(count):
+            of_view = {
+                k: a if k in (PICTURE, MEMORY) else a[i * len(image) : (i + 1) * len(image)]
                 for k, a in activations.items()
             }
-            for i in range(count)
-        )
-        return torch.stack([objective(a) for a in by_view]).mean(dim=0)
+            values.append(objective(of_view))
+            self.memory.keep()
+        return torch.stack(values).mean(dim=0)
 
     # Where it is
 
@@ -425,11 +428,13 @@ class Run:
             "parameters": [p.detach().cpu().clone() for p in self.parameters],
             "optimizer": copy.deepcopy(self.optimizer.state_dict()),
             "generator": self.generator.get_state(),
+            "memory": self.memory.means.copy(),  # means are replaced, never changed
         }
 
     def _checkpoint(self) -> None:
         self._checkpoints[self.step] = self._state()
         size = 3 * sum(p.numel() * p.element_size() for p in self.parameters)  # values and Adam's two moments
+        size += sum(mean.numel() * mean.element_size() for mean, _ in self.memory.means.values())
         if len(self._checkpoints) > max(4, CHECKPOINT_BYTES // max(size, 1)):
             self._every *= 2
             self._checkpoints = {s: c for s, c in self._checkpoints.items() if s % self._every == 0}
@@ -440,6 +445,7 @@ class Run:
                 parameter.copy_(value)
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         self.generator.set_state(state["generator"])
+        self.memory = Memory(state.get("memory"))  # files of old have none
         self.step = state["step"]
         self._apply_settings()
 
@@ -494,7 +500,7 @@ def _check(
             f"dip.Network({type(network).__name__.lower()}, mean=…, std=…)"
         )
     if isinstance(network, Network):
-        network.require(name for name in objective.layers if name not in (PICTURE, VIEW))
+        network.require(name for name in objective.layers if name not in OUTSIDE)
     if not callable(network):
         raise TypeError("the third argument is a network, such as dip.load_network('squeezenet1_1')")
     if not (views is None or callable(views)):
@@ -575,8 +581,13 @@ def _as_data(changes: Mapping[str, Any]) -> dict[str, Any]:
     if data.get("views") is not None:
         kind = type(data["views"])
         recorded = RECORDED.get(kind.__name__) is kind
-        data["views"] = {"kind": kind.__name__, **asdict(data["views"])} if recorded else "its own"
+        data["views"] = {"kind": kind.__name__, **_fields(data["views"])} if recorded else "its own"
     return data
+
+
+def _fields(views: Any) -> dict[str, Any]:
+    values = {field.name: getattr(views, field.name) for field in fields(views)}
+    return {name: value.reference if isinstance(value, Mesh) else value for name, value in values.items()}
 
 
 def _from_data(

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .parameterizations.base import height_width
+from .size import height_width
 
 if TYPE_CHECKING:
     from .mesh import Mesh
@@ -251,16 +251,47 @@ def sample_texture(texture: Tensor, uv: Tensor) -> Tensor:
 def coverage(mesh: Mesh, size: int | tuple[int, int]) -> Tensor:
     """Which texels of a texture of this size the mesh covers with their centres, (H, W) bool, on the CPU."""
     height, width = height_width(size)
+    corners, tiles = _charts(mesh, (height, width))
+    if tiles > 8:  # a face over more than eight textures leaves no texel out
+        return torch.ones(height, width, dtype=torch.bool)
+    face = _nearest(corners, (tiles * height, tiles * width), 0.5, CHUNK)
+    return (face >= 0).view(tiles, height, tiles, width).any(dim=2).any(dim=0)
+
+
+@torch.no_grad()
+def texel_places(mesh: Mesh, size: int | tuple[int, int]) -> Tensor:
+    """Where on the mesh each texel of a texture of this size lies, (H, W, 3), on the CPU.
+
+    Of several faces on one texel it is the one with the lowest number; a texel that no face covers gets the place
+    of the nearest one that is covered, as in :func:`dilate`. Raises ValueError for a face over more than eight
+    textures.
+    """
+    height, width = height_width(size)
+    corners, tiles = _charts(mesh, (height, width))
+    if tiles > 8:
+        raise ValueError(f"a face of this mesh reaches over {tiles} textures side by side; unwrap it anew")
+    face = _nearest(corners, (tiles * height, tiles * width), 0.5, CHUNK)
+    face = face.view(tiles, height, tiles, width).transpose(1, 2).reshape(tiles * tiles, height, width)
+    winner, tile = torch.where(face < 0, len(corners), face).min(dim=0)  # (H, W)
+    row, column = (winner < len(corners)).nonzero().T
+    winner, tile = winner[row, column], tile[row, column]
+    edges, _ = _edges(corners[winner])
+    below, beside = torch.div(tile, tiles, rounding_mode="floor") * height, tile % tiles * width
+    weights = _edge_values(edges, column + beside, row + below)
+    weights = (weights / weights.sum(dim=1, keepdim=True)).float()
+    places, covered = torch.zeros(height, width, 3), torch.zeros(height, width, dtype=torch.bool)
+    places[row, column] = torch.einsum("nc,ncd->nd", weights, mesh.vertices.cpu()[mesh.faces.cpu()[winner]])
+    covered[row, column] = True
+    return dilate(places.permute(2, 0, 1)[None], covered)[0].permute(1, 2, 0)
+
+
+def _charts(mesh: Mesh, size: tuple[int, int]) -> tuple[Tensor, int]:
+    """Faces on a canvas of tiles × tiles textures of this size, (x, y, 1), (F, 3, 3) float64; and tiles."""
     corners = mesh.uv.cpu()[mesh.uv_faces.cpu()].double()  # (F, 3, 2)
     corners = corners - corners.amin(dim=1, keepdim=True).floor()  # each face to where the texture begins
     tiles = max(1, math.ceil(corners.max()))
-    if tiles > 8:  # a face over more than eight textures leaves no texel out
-        return torch.ones(height, width, dtype=torch.bool)
-    x, y = corners[..., 0] * width, (tiles - corners[..., 1]) * height
-    homogeneous = torch.stack([x, y, torch.ones_like(x)], dim=-1)
-    canvas = (tiles * height, tiles * width)
-    face = _nearest(homogeneous, canvas, 0.5, CHUNK)
-    return (face >= 0).view(tiles, height, tiles, width).any(dim=2).any(dim=0)
+    x, y = corners[..., 0] * size[1], (tiles - corners[..., 1]) * size[0]
+    return torch.stack([x, y, torch.ones_like(x)], dim=-1), tiles
 
 
 @torch.no_grad()

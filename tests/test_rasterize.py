@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dip_lessons.mesh import Mesh, load_mesh, sphere, torus
-from dip_lessons.rasterize import Camera, coverage, dilate, rasterize, sample_texture
+from dip_lessons.rasterize import Camera, coverage, dilate, rasterize, sample_texture, texel_places
 
 SIDE = Camera((3.0, 4.0, 11.0))
 
@@ -329,6 +329,34 @@ def test_coverage_is_the_texels_whose_centres_lie_in_charts() -> None:
     assert torch.equal(moved, (((u - 0.5) % 1) / 0.99 + (v - 0.01) / 0.89 <= 1))
     assert coverage(flat([(0.0, 0.0), (40.0, 0.0), (0.0, 40.0)]), 8).all()
     assert coverage(torus(), 33).all()
+
+
+def test_texels_lie_where_their_mesh_is_wrapped() -> None:
+    """The torus by its formula, whatever the tile its chart lies in; Suzanne by what cameras see of her."""
+    mesh = torus(96, 64)
+    u, v = (torch.arange(40) + 0.5) / 40, 1 - (torch.arange(24) + 0.5)[:, None] / 24
+    phi, psi = 2 * math.pi * u, 2 * math.pi * v
+    rho = 0.65 + 0.35 * psi.cos()
+    expected = torch.stack(
+        torch.broadcast_tensors(rho * phi.sin(), 0.35 * psi.sin(), rho * phi.cos()), dim=-1
+    )
+    torch.testing.assert_close(texel_places(mesh, (24, 40)), expected, atol=0.004, rtol=0)
+    moved = Mesh(mesh.vertices, mesh.faces, mesh.uv + torch.tensor([0.5, -2.25]), mesh.uv_faces)
+    torch.testing.assert_close(
+        texel_places(moved, (24, 40)), expected.roll((6, 20), (0, 1)), atol=0.004, rtol=0
+    )
+    far = Mesh(mesh.vertices, mesh.faces, mesh.uv * 2000, mesh.uv_faces)
+    with pytest.raises(ValueError, match="reaches over"):
+        texel_places(far, 8)
+    suzanne = load_mesh("suzanne")
+    raster = rasterize(suzanne, SIDE, 64)
+    corners = suzanne.vertices[suzanne.faces[raster.face[raster.mask]]]
+    seen = torch.einsum("nc,ncd->nd", raster.barycentric[raster.mask], corners)
+    size = 1024
+    column, row = (raster.uv[raster.mask] * torch.tensor([1, -1]) % 1 * size).long().clamp(max=size - 1).T
+    off = (texel_places(suzanne, size)[row, column] - seen).norm(dim=1)
+    assert off.median() < 0.003
+    assert off.quantile(0.99) < 0.01
 
 
 def test_texels_outside_get_the_colour_of_the_nearest_one() -> None:

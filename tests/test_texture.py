@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from dip_lessons import CPPN, Fourier, Objective, Pixels, Run, optimize
-from dip_lessons.mesh import Mesh, load_mesh, sphere, torus
+from dip_lessons import CPPN, Fourier, Objective, Pixels, Run, channel, load_network, optimize
+from dip_lessons.mesh import Mesh, as_mesh, load_mesh, sphere, torus
 from dip_lessons.mesh_views import MeshViews, mesh_views, render, turntable
 from dip_lessons.parameterizations import describe, from_description
+from dip_lessons.parameterizations.solid import Solid
 from dip_lessons.parameterizations.texture import Texture
-from dip_lessons.rasterize import Camera, rasterize, sample_texture, uv_seam_energy
+from dip_lessons.player.replay import code
+from dip_lessons.rasterize import Camera, rasterize, sample_texture, texel_places, uv_seam_energy
 from dip_lessons.views import BACKGROUNDS
 
 
@@ -62,12 +64,129 @@ def test_a_texture_is_described_with_its_mesh() -> None:
 def test_a_run_of_a_texture_is_saved_and_goes_on(tmp_path: Path) -> None:
     views = mesh_views(torus(8, 6), size=16)
     run = optimize(Texture(16, torus(8, 6)), BRIGHT, eyes, views=views, steps=4).advance(3)
-    again = Run.load(run.save(tmp_path / "run"), objective=BRIGHT, network=eyes, views=views)
+    again = Run.load(run.save(tmp_path / "run"), objective=BRIGHT, network=eyes)  # the views are in the file
     assert torch.equal(again.image, run.image)
     assert torch.equal(again.advance(1).image, run.advance(1).image)
     assert torch.equal(
         run.rewind(2).advance(2).image, again.image
     )  # cameras are drawn from the run's generator
+
+
+def test_an_original_comes_last_and_never_changes(tmp_path: Path) -> None:
+    """Seen by the same camera, it is what the others can be held against."""
+    mesh, original = torus(8, 6), noise(1, 3, 12, 16)
+    picture = Texture(Fourier((12, 16)), mesh, original=original)
+    assert picture.batch == 2
+    assert torch.equal(picture(), torch.cat([picture.of(), original]))
+    nearer = Objective(
+        lambda a: -(a["all"] - a["all"].flip(0)).square().mean(dim=(1, 2, 3)) * torch.ones(2), ["all"]
+    )
+    views = mesh_views(mesh, size=16, shared=True)
+    run = optimize(picture, nearer, eyes, views=views, steps=30, lr=0.3).finish()
+    assert torch.equal(run.image[1:], original)
+    assert run.history[-1] > 0.3 * run.history[0]
+    again = Run.load(run.save(tmp_path / "run"), objective=nearer, network=eyes)
+    assert torch.equal(again.image, run.image)
+    assert torch.equal(again.rewind(5).advance(2).image, run.rewind(7).image)
+    assert torch.equal(Texture(8, mesh)(), Texture(8, mesh).of())
+    with pytest.raises(
+        ValueError, match=r"the original must have shape \(1, 3, H, W\), of the size \(8, 8\)"
+    ):
+        Texture(8, mesh, original=original)
+
+
+@pytest.mark.parametrize("mesh", ["teapot", torus(5, 4)])
+def test_what_a_run_on_a_mesh_can_be_copied_from(mesh: Mesh | str) -> None:
+    network = load_network("squeezenet1_1")
+    picture = Texture(Solid(12, mesh, cells=8, device=network.device), mesh)
+    views = mesh_views(mesh, size=32, shading=0.25)
+    run = optimize(picture, channel("features.3", 1), network, views=views, steps=3).advance(2)
+    run.set(shading=0.5, lr=0.1).advance(1)
+    written = code(run)
+    assert ("mesh = ...  # yours" in written) == (mesh != "teapot")
+    *lines, last = written.replace("mesh = ...  # yours", "").splitlines()
+    names: dict = {"mesh": as_mesh(mesh)}
+    exec("\n".join([*lines, f"image = {last}"]), names)
+    assert torch.equal(names["image"], run.image)
+
+
+def test_a_mesh_is_stored_by_its_name_or_its_parts() -> None:
+    own = torus(5, 4)
+    assert as_mesh(own) is own
+    assert as_mesh("teapot").reference == "teapot"
+    for mine, other in zip(as_mesh(own.reference).parts(), own.parts(), strict=True):
+        assert torch.equal(mine, other)
+
+
+# --- solids -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [32, (20, 28)])
+def test_a_solid_is_looked_up_where_texels_lie(size: int | tuple[int, int]) -> None:
+    from scipy.ndimage import map_coordinates
+
+    mesh, cells = torus(24, 16), 8
+    solid = Solid(size, mesh, cells=cells, batch=2, sd=1.0, generator=seeded(3))
+    theta = solid.coefficients.detach().double().numpy()
+    fy, fx = np.fft.fftfreq(cells), np.fft.rfftfreq(cells)
+    f = np.sqrt(fy[:, None, None] ** 2 + fy[:, None] ** 2 + fx**2).clip(1 / cells)
+    spectrum = (theta[..., 0] + 1j * theta[..., 1]) / f**1.5
+    volume = np.fft.irfftn(spectrum, s=(cells,) * 3, axes=(2, 3, 4), norm="ortho") / 4
+    p = texel_places(mesh, size).double().numpy()
+    at = [(0.9 * p[..., i] + 1) * cells / 2 - 0.5 for i in (2, 1, 0)]
+    inside = np.all([(a > 0) & (a < cells - 1) for a in at], axis=0)
+    assert inside.mean() > 0.6
+    raw = solid.raw().detach().numpy()
+    for b in range(2):
+        for k in range(3):
+            expected = map_coordinates(volume[b, k], at, order=1)
+            np.testing.assert_allclose(raw[b, k][inside], expected[inside], atol=2e-5)
+
+
+def test_a_plane_through_a_solid_has_the_spectrum_of_a_picture() -> None:
+    """Waves of amplitude f^−p in space: on a plane their power is ∫ (f² + z²)^−p dz ∝ f^(1 − 2p)."""
+    square = torch.tensor([[-1.0, -1, 0.1], [1, -1, 0.1], [1, 1, 0.1], [-1, 1, 0.1]])
+    faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
+    mesh = Mesh(square, faces, square[:, :2] / 2 + 0.5, faces)
+
+    def slope(decay: float) -> float:
+        solid = Solid(72, mesh, cells=80, batch=4, decay=decay, sd=1.0)  # cells as large as texels
+        z = solid.raw().detach()
+        z = z - z.mean(dim=(2, 3), keepdim=True)
+        power = torch.fft.fft2(z).abs().square().mean(dim=(0, 1))
+        f = torch.fft.fftfreq(72)
+        f = (f[:, None] ** 2 + f**2).sqrt()
+        x, y = [], []
+        for low in 2.0 ** torch.arange(-5.5, -2.6, 0.5):
+            ring = (f >= low) & (f < low * 2**0.5)
+            x.append(float(f[ring].log().mean()))
+            y.append(float(power[ring].mean().log()) / 2)
+        return float(np.polyfit(x, y, 1)[0])
+
+    assert slope(1.5) == pytest.approx(-1, abs=0.15)
+    assert slope(2.0) == pytest.approx(-1.5, abs=0.2)
+    assert float(Solid(64, mesh).raw().detach().std()) == pytest.approx(
+        float(Fourier(64).raw().detach().std()), rel=0.5
+    )
+
+
+def test_a_solid_has_no_seams_and_waves_on_the_texture_have() -> None:
+    for name in ("teapot", "suzanne"):
+        mesh = load_mesh(name)
+        solid, waves = Solid(256, mesh, cells=48, sd=1.0)(), Fourier(256, sd=0.5)()
+        assert float(uv_seam_energy(solid.detach(), mesh)) == pytest.approx(0, abs=0.05)
+        assert float(uv_seam_energy(waves.detach(), mesh)) > 0.5
+
+
+def test_a_solid_is_made_again_and_refuses_what_makes_no_sense() -> None:
+    solid = Solid((10, 12), torus(6, 5), cells=6, batch=2, decay=1.0)
+    again = from_description(describe(Texture(solid, torus(6, 5))))
+    assert torch.equal(again(), solid())
+    target = torch.full((1, 3, 10, 12), 0.7)
+    assert (solid.fit(target, steps=60)() - 0.7).abs().max() < 0.05
+    for cells in (1, 2.5, True):
+        with pytest.raises(ValueError, match="cells is a whole number"):
+            Solid(8, "teapot", cells=cells)
 
 
 def test_a_texture_is_exported(tmp_path: Path) -> None:
@@ -196,6 +315,9 @@ def test_views_that_make_no_sense_are_refused(wrong: dict) -> None:
 
 def test_what_is_no_texture_is_refused() -> None:
     views = mesh_views(torus(4, 4), size=8)
+    assert views.change(size=12, count=2).size == (12, 12)
+    with pytest.raises(ValueError, match="shading must"):
+        views.change(shading=2)
     for image in (torch.zeros(1, 4, 8, 8), torch.zeros(3, 8, 8)):
         with pytest.raises(ValueError, match="a mesh is seen with a texture"):
             views(image, seeded(0))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .activations import by_place, direction
-from .objective import Activations, Objective, maker
+from .objective import MEMORY, Activations, Objective, maker
 
 
 @maker
@@ -22,14 +24,14 @@ def each(*objectives: Objective) -> Objective:
     _require_objectives("each", *objectives)
 
     def one_by_one(activations: Activations) -> Tensor:
-        pictures = len(next(iter(activations.values())))
+        pictures = next(len(a) for name, a in activations.items() if name != MEMORY)
         if pictures != len(objectives):
             raise ValueError(
                 f"each(…) has {len(objectives)} objectives for {pictures} pictures: make the "
                 f"parameterization with batch={len(objectives)}"
             )
         values = [
-            objective({name: activations[name][i : i + 1] for name in objective.layers})
+            objective({name: _of_picture(i, name, activations[name]) for name in objective.layers})
             for i, objective in enumerate(objectives)
         ]
         return torch.cat(values)
@@ -166,6 +168,11 @@ def activation_grid(activation: Tensor, layer: str, rows: int, columns: int, pow
                 f"cells than {rows} × {columns}, or another layer than {layer}"
             )
     return each(*(direction(layer, vector, power) for vector in vectors))
+
+
+def _of_picture(index: int, name: str, seen: Any) -> Any:
+    """Of what a batch shows, the share of one picture."""
+    return seen.of(index) if name == MEMORY else seen[index : index + 1]
 
 
 def _require_objectives(name: str, *objectives: Objective) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
-Activations = Mapping[str, Tensor]
+from .memory import Memory
+
+Activations = Mapping[str, Any]  # tensors; under "memory", a Memory
 Maker = TypeVar("Maker", bound="Callable[..., Objective]")
 PICTURE, VIEW = "picture", "view"  # layers before the network's first: what is drawn, and what it is shown
+MEMORY = "memory"  # and what was seen before
+OUTSIDE = (PICTURE, VIEW, MEMORY)
 SIGNS: dict[str, Callable] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 MAKERS: dict[str, Callable[..., Objective]] = {}  # what can make an objective again from its recipe
 
@@ -28,8 +32,8 @@ class Objective:
 
     Args:
         function: takes {layer: activation} with activations (B, C, h, w) or (B, C); returns (B,).
-        layers: the names of the layers that the function needs; ``"picture"`` and ``"view"`` are such names
-            too, see :func:`look`.
+        layers: the names of the layers that the function needs; ``"picture"``, ``"view"`` and ``"memory"`` are
+            such names too, see :func:`look`.
         code: how it is written, for captions and for settings that can be copied.
         recipe: (name, argument, …) of the function that makes it again; without it, it is not stored.
     """
@@ -57,7 +61,7 @@ class Objective:
                 f"{self.code} names no layer: Objective(function, layers=[…]) says which it needs"
             )
         value = self.function(activations)
-        batch = len(next(iter(activations.values())))
+        batch = next((len(a) for name, a in activations.items() if name != MEMORY), 0)
         if not isinstance(value, Tensor) or value.shape != (batch,):
             got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(
@@ -110,11 +114,12 @@ def look(
     layers: Sequence[str],
     view: Tensor,
     picture: Tensor | None = None,
-) -> dict[str, Tensor]:
+    memory: Memory | None = None,
+) -> dict[str, Any]:
     """What an objective looks at: activations by name, in the order in which the layers are given.
 
-    ``"picture"`` is the whole picture, ``"view"`` the view of it; all other names are layers of the network,
-    which runs only if one of them is there.
+    ``"picture"`` is the whole picture, ``"view"`` the view of it, ``"memory"`` a :class:`Memory` of the views before;
+    all other names are layers of the network, which runs only if one of them is there.
 
     Args:
         network: (pictures, layers) -> {layer: activation}.
@@ -122,15 +127,18 @@ def look(
         view: (N, 3, h, w), or (N, 4, h, w): colours that lie over a background already, and the alpha seen.
             The network is shown the colours.
         picture: (B, C, H, W); None takes the view for the picture itself.
+        memory: a run's; None stands for an empty one.
 
     With several views of each picture, N = count·B: split by view before an objective is called, so that all
     activations have B rows.
 
     Raises ValueError if the network leaves out a layer that it was asked for.
     """
-    inside = tuple(name for name in layers if name not in (PICTURE, VIEW))
-    seen = dict(network(view[:, :3] if view.shape[1] == 4 else view, inside)) if inside else {}
-    seen |= {VIEW: view, PICTURE: view if picture is None else picture}
+    inside = tuple(name for name in layers if name not in OUTSIDE)
+    seen: dict[str, Any] = {}
+    if inside:
+        seen |= network(view[:, :3] if view.shape[1] == 4 else view, inside)
+    seen |= {VIEW: view, PICTURE: view if picture is None else picture, MEMORY: memory or Memory()}
     if missing := [name for name in layers if name not in seen]:
         raise ValueError(f"the network returned no activation for {', '.join(missing)}")
     return {name: seen[name] for name in layers}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .activations import by_place, require_shape, targets_of
-from .objective import Activations, Objective
+from .objective import MEMORY, Activations, Objective
 
 
 def gram(activation: Tensor, *, centred: bool = False) -> Tensor:
@@ -43,6 +43,7 @@ def style(
     weights: Mapping[str, float] | None = None,
     centred: bool = False,
     squared: bool = False,
+    memory: float = 0.0,
 ) -> Objective:
     """How far a picture's style is from that of another one; a quantity to subtract.
 
@@ -58,12 +59,16 @@ def style(
         weights: {layer: w}; by default all layers have the same. (Those of the plain mean |G − T| are mean |T|.)
         centred: whether Gram matrices are those of centred activations, that is covariances.
         squared: whether to compare by ‖G − T‖² / ‖T‖² instead of absolute values.
+        memory: where each view shows a part only, compare what all views so far have shown: in place of G stands
+            the mean of the run's Gram matrices, where one that lies n views back counts memoryⁿ times as much, in
+            [0, 1). The gradient is that of the present view, as if G had this value. 0 compares each view alone.
 
     It holds the Gram matrices, and so is not stored with a run. Raises TypeError for what is no {layer: activation},
-    ValueError for arguments of different layers, shares or weights that do not fit, a layer in which nothing is
-    active, and, when called, for another number of channels or pictures.
+    ValueError for arguments of different layers, shares, weights or a memory that do not fit, a layer in which
+    nothing is active, and, when called, for another number of channels or pictures.
 
-    **Source:** Lucid's style objectives: mean absolute differences (Gatys et al. 2016, eq. 4–5, take squares).
+    **Source:** Lucid's style objectives: mean absolute differences (Gatys et al. 2016, eq. 4–5, take squares); its
+    notebook on style transfer in 3D: G + stop_gradient(mean − G), with a decay of .95.
     """
     grams = [
         {name: gram(t, centred=centred) for name, t in targets_of("style", a).items()} for a in activations
@@ -83,6 +88,8 @@ def style(
         raise ValueError(
             f"shares are numbers from 0 on, not all 0, one for each of {len(grams)} arguments; got {of_picture}"
         )
+    if not (isinstance(memory, Real) and 0 <= memory < 1):
+        raise ValueError(f"memory is a number from 0 on, below 1, such as .95; got {memory!r}")
     parts = [share / sum(of_picture) for share in of_picture]
     targets = {
         name: torch.stack([part * one[name] for part, one in zip(parts, grams, strict=True)]).sum(dim=0)
@@ -99,10 +106,14 @@ def style(
                     f"{name} has {g.shape[1]} channels for {len(g)} pictures here, and {t.shape[1]} channels for "
                     f"{len(t)} style pictures: show both to the same network, with one style, or one for each picture"
                 )
+            if memory:
+                mean = activations[MEMORY].mean(f"gram of {name}, {memory}", g, memory)
+                g = g + (mean - g).detach()
             values.append(of_layer[name] * _size(g - t.to(g), squared) / sizes[name].to(g))
         return torch.stack(values).sum(dim=0) / sum(of_layer.values())
 
-    return Objective(distance, layers, code=f"style({', '.join(layers)})")
+    asked = (*layers, MEMORY) if memory else layers
+    return Objective(distance, asked, code=f"style({', '.join(layers)})")
 
 
 def content(activations: Activations) -> Objective:

@@ -13,6 +13,7 @@ from .prior import DeepImagePrior
 from .pyramid import Pyramid
 from .rgba import RGBA
 from .shared import Shared
+from .solid import Solid
 from .sphere import SphericalHarmonics
 from .stylegan import StyleGAN
 from .texture import Texture
@@ -28,6 +29,7 @@ __all__ = [
     "Pyramid",
     "Shared",
     "Siren",
+    "Solid",
     "SphericalHarmonics",
     "StyleGAN",
     "Texture",

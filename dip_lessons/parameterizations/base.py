@@ -7,20 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from ..size import height_width
 from .color import from_image, to_image
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-
-def height_width(size: int | tuple[int, int], aspect: int = 1) -> tuple[int, int]:
-    """``size`` as (H, W): an int is H, and W is ``aspect`` times as much. Raises ValueError for what is no size."""
-    pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(pair) != 2 or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in pair):
-        raise ValueError(
-            f"size must be a positive int or (height, width) in pixels, as 224 or (180, 240); got {size!r}"
-        )
-    return pair if isinstance(size, (tuple, list)) else (size, aspect * size)
 
 
 class Parameterization(nn.Module):

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..mesh import MESHES, Mesh, load_mesh, save_mesh
+from ..mesh import Mesh, as_mesh, save_mesh
 from .base import Parameterization
 from .fourier import Fourier
 
@@ -22,9 +22,12 @@ class Texture(Parameterization):
     Args:
         of: a parameterization of 3 channels, or a size, which stands for ``Fourier(size)``.
         mesh: a mesh, the name of one of the course's ("teapot", "suzanne", "bunny"), or a mesh's four tensors.
+        original: a texture map (1 or N, 3, H, W) in [0, 1] that comes after the others in the batch and never
+            changes. ``mesh_views(…, shared=True)`` shows it by the same cameras, so that an objective can ask of
+            the others to keep its scene.
         generator, device: see :class:`Parameterization`.
 
-    Raises ValueError for another number of channels.
+    Raises ValueError for another number of channels, and for an original of another size.
 
     **Source:** Distill 2018, "Texturing 3D models", with a Fourier texture of 1024².
     """
@@ -34,6 +37,7 @@ class Texture(Parameterization):
         of: int | tuple[int, int] | Parameterization,
         mesh: Mesh | str | tuple[Tensor, Tensor, Tensor, Tensor],
         *,
+        original: Tensor | None = None,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ) -> None:
@@ -41,26 +45,34 @@ class Texture(Parameterization):
             of = Fourier(of, generator=generator, device=device)
         if of.channels != 3:
             raise ValueError(f"a texture has 3 channels; got {of}")
+        kept = torch.zeros(0, 3, *of.size) if original is None else original.detach().float().clone()
+        if kept.ndim != 4 or kept.shape[1:] != (3, *of.size):
+            raise ValueError(
+                f"the original must have shape (1, 3, H, W), of the size {of.size}; got {tuple(kept.shape)}"
+            )
         super().__init__(
             of.size,
-            batch=of.batch,
+            batch=of.batch + len(kept),
             channels=3,
             decorrelate=of.decorrelate,
             generator=generator or of.generator,
         )
         self.of, self.lr = of, of.lr
-        if not isinstance(mesh, Mesh):
-            mesh = load_mesh(mesh) if isinstance(mesh, str) else Mesh(*mesh)
-        self.mesh = mesh
+        self.mesh = as_mesh(mesh)
+        self.original: Tensor
+        self.register_buffer("original", kept.to(next(of.parameters()).device))
 
     def forward(self) -> Tensor:
-        return self.of()
+        return self._beside(self.of())
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        return self.of.sample(generator)
+        return self._beside(self.of.sample(generator))
+
+    def _beside(self, image: Tensor) -> Tensor:
+        return torch.cat([image, self.original]) if len(self.original) else image
 
     def set_image(self, image: Tensor) -> Texture:
-        """Start from a texture map (B or 1, 3, H, W) in [0, 1]."""
+        """Start from a texture map (1, 3, H, W) in [0, 1], or one for each that can change."""
         self.of.set_image(image)
         return self
 
@@ -70,7 +82,11 @@ class Texture(Parameterization):
             return save_mesh(path, self.mesh, self()[index])
 
     def settings(self) -> dict[str, object]:
-        return {"of": self.of, "mesh": self.mesh.name if self.mesh.name in MESHES else self.mesh.parts()}
+        return {
+            "of": self.of,
+            "mesh": self.mesh.reference,
+            "original": self.original.cpu() if len(self.original) else None,
+        }
 
     def extra_repr(self) -> str:
         return f"mesh={self.mesh}"

@@ -8,7 +8,10 @@ from dataclasses import fields
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from ..mesh import Mesh
+from ..mesh_views import MeshViews
 from ..objectives import Objective
 from ..objectives.objective import is_recipe
 from ..optimize import Run, optimize
@@ -16,7 +19,7 @@ from ..panorama import TangentViews
 from ..parameterizations import Parameterization, describe
 from ..views import Views
 
-VIEWS = {Views: "random_views", TangentViews: "tangent_views"}  # what makes them
+VIEWS = {Views: "random_views", TangentViews: "tangent_views", MeshViews: "mesh_views"}  # what makes them
 
 
 def code(run: Run) -> str:
@@ -40,6 +43,7 @@ def code(run: Run) -> str:
         reached = step
         before.update(run.log[step])
     lines += [f"run.advance({run.step - reached}).image"]
+    lines[2:2] = [f"{n} = ...  # yours" for n in ("mesh", "original") if f"{n}={n}" in "".join(lines)]
     return "\n".join(lines if "torch." in "".join(lines) else lines[1:])
 
 
@@ -94,7 +98,16 @@ def _constructor(picture: Parameterization, first: Mapping[str, Any]) -> str:
 def _arguments(values: Mapping[str, object], function: Any, keep: tuple[str, ...] = ()) -> str:
     """Keyword arguments, without those that are the function's defaults."""
     defaults = inspect.signature(function).parameters
-    return ", ".join(f"{n}={v!r}" for n, v in values.items() if n in keep or v != defaults[n].default)
+    return ", ".join(f"{n}={_shown(v)}" for n, v in values.items() if n in keep or v != defaults[n].default)
+
+
+def _shown(value: object) -> str:
+    """A value as code; a mesh and a texture of the reader's own have a name."""
+    value = value.reference if isinstance(value, Mesh) else value
+    if isinstance(value, Tensor):
+        return "original"
+    own = isinstance(value, tuple) and any(isinstance(part, Tensor) for part in value)
+    return "mesh" if own else repr(value)
 
 
 def _changes(before: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
@@ -104,7 +117,7 @@ def _changes(before: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
         old = before.get(name)
         if old is not None and type(value) is type(old) in VIEWS:
             both = ((f.name, getattr(old, f.name), getattr(value, f.name)) for f in fields(value))
-            written += [f"{field}={new!r}" for field, was, new in both if was != new]
+            written += [f"{field}={_shown(new)}" for field, was, new in both if was != new]
         else:
             written += [f"{name}={_written(value)}"]
     return ", ".join(written)
@@ -113,7 +126,7 @@ def _changes(before: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
 def _written(value: Any) -> str:
     if kind := VIEWS.get(type(value)):
         now = {f.name: getattr(value, f.name) for f in fields(value)}
-        strength = now.pop("strength")
+        strength = now.pop("strength", 1)
         change = f".change(strength={strength!r})" if strength != 1 else ""
         return f"dip.{kind}({_arguments(now, type(value))}){change}"
     if _yours(value):

@@ -1,0 +1,62 @@
+"""What an objective remembers from view to view. It belongs to a run, which keeps it with its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+
+class Memory:
+    """Running means by name, for objectives that ask for the layer ``"memory"``.
+
+    A run has one of its own: what is remembered is stored, rewound and repeated with it, and an objective that
+    serves two runs carries nothing from one to the other. Outside of runs it is new at each look, and empty.
+
+    Args:
+        means: {name: (the mean, the sum of the weights in it)}, as ``means`` holds them.
+    """
+
+    def __init__(self, means: Mapping[str, tuple[Tensor, float]] | None = None) -> None:
+        self.means: dict[str, tuple[Tensor, float]] = dict(means or {})
+        self._learned: dict[str, tuple[Tensor, float]] = {}
+
+    def mean(self, name: str, value: Tensor, decay: float) -> Tensor:
+        """The mean of this value and of those before it under this name, detached.
+
+        A value that lies n looks back counts decayⁿ times as much as this one, so the first mean is the value.
+        All who ask at one look, for the same thing under the same name, get the same answer.
+
+        Raises ValueError for another shape than that of the values before.
+        """
+        before, weight = self.means.get(name, (value.detach(), 0.0))
+        if before.shape != value.shape:
+            raise ValueError(
+                f"{name} was {tuple(before.shape)} before, and is {tuple(value.shape)} now: a mean over looks "
+                "needs one shape"
+            )
+        total = decay * weight + 1
+        mean = before.to(value).lerp(value.detach(), 1 / total)
+        self._learned[name] = (mean, total)
+        return mean
+
+    def keep(self) -> None:
+        """Make what this look taught the past of the next one."""
+        self.means |= self._learned
+        self._learned = {}
+
+    def of(self, index: int) -> Memory:
+        """The part of it that belongs to one picture of a batch alone."""
+        return _Part(self, f"{index}: ")
+
+
+class _Part(Memory):
+    def __init__(self, whole: Memory, prefix: str) -> None:
+        super().__init__()
+        self.whole, self.prefix = whole, prefix
+
+    def mean(self, name: str, value: Tensor, decay: float) -> Tensor:
+        return self.whole.mean(self.prefix + name, value, decay)
+
+    def of(self, index: int) -> Memory:
+        return _Part(self.whole, f"{self.prefix}{index}: ")

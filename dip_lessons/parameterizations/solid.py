@@ -1,0 +1,85 @@
+"""A texture that is cut out of a solid: colours depend on where a texel lies in space."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..mesh import Mesh, as_mesh
+from ..rasterize import texel_places
+from .base import Parameterization
+
+REACH = 0.9  # of the solid is the cube from −1 to 1: the solid repeats, and the mesh's ends should not meet
+
+
+class Solid(Parameterization):
+    """The texture σ(A · V(p)) of a mesh: V = F⁻¹(s·θ) / 4 are waves in space, p is where the texel lies on the mesh.
+
+    Neighbours on the mesh are neighbours here, wherever they lie on the texture: it can be cut anywhere and has no
+    seams. F⁻¹ is the orthonormal inverse transform of a real volume, s = 1/f^decay, looked up trilinearly.
+
+    Args:
+        size, batch, generator: see :class:`Parameterization`.
+        mesh: a mesh, the name of one of the course's, or a mesh's four tensors.
+        cells: of the volume along each of its three sides; what is finer than 2.2 / cells of the mesh's unit it
+            cannot say.
+        decay: the exponent of the fall with frequency. A plane through waves of amplitude 1/f^1.5 shows waves of
+            amplitude 1/f, those of natural pictures: power adds up along the third direction.
+        decorrelate: whether colours are decorrelated or the three channels are logits of RGB.
+        sd: standard deviation of the first coefficients.
+
+    Raises ValueError for fewer than 2 cells.
+
+    **Source:** Peachey, *Solid Texturing of Complex Surfaces* (SIGGRAPH 1985), for textures cut out of solids.
+    """
+
+    scale: Tensor
+    places: Tensor
+
+    def __init__(
+        self,
+        size: int | tuple[int, int],
+        mesh: Mesh | str | tuple[Tensor, Tensor, Tensor, Tensor],
+        *,
+        cells: int = 96,
+        batch: int = 1,
+        decay: float = 1.5,
+        decorrelate: bool = True,
+        sd: float = 0.01,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        if isinstance(cells, bool) or not isinstance(cells, int) or cells < 2:
+            raise ValueError(f"cells is a whole number, 2 or more, such as 96; got {cells!r}")
+        mesh = as_mesh(mesh)
+        super().__init__(
+            size,
+            batch=batch,
+            decorrelate=decorrelate,
+            generator=generator,
+            mesh=mesh.reference,
+            cells=cells,
+            decay=decay,
+            sd=sd,
+        )
+        self.cells = cells
+        whole, half = torch.fft.fftfreq(cells), torch.fft.rfftfreq(cells)
+        f = (whole[:, None, None] ** 2 + whole[:, None] ** 2 + half**2).sqrt()  # cycles per cell
+        scale = 1 / f.clamp(min=1 / cells) ** decay
+        self.register_buffer("scale", scale[..., None].to(device), persistent=False)
+        places = REACH * texel_places(
+            mesh, self.size
+        )  # (H, W, 3): x, y, z, from the last axis of V to the first
+        self.register_buffer("places", places.to(device), persistent=False)
+        start = sd * self.noise(batch, 3, *f.shape, 2)  # last axis: real, imaginary
+        self.coefficients = nn.Parameter(start.to(device))
+
+    def raw(self) -> Tensor:
+        spectrum = torch.view_as_complex(self.coefficients * self.scale)
+        volume = torch.fft.irfftn(spectrum, s=(self.cells,) * 3, dim=(2, 3, 4), norm="ortho") / 4
+        grid = self.places.expand(self.batch, 1, -1, -1, -1)
+        return F.grid_sample(volume, grid, align_corners=False)[:, :, 0]  # (B, 3, H, W)
+
+    def settings(self) -> dict[str, object]:
+        return {name: value for name, value in super().settings().items() if name != "channels"}
