@@ -24,7 +24,7 @@ from IPython.display import display
 from PIL import Image
 from torch import Tensor
 
-from ..mesh import Mesh, load_mesh
+from ..mesh import Mesh, as_mesh
 from ..mesh_views import LIGHT, render
 from ..panorama import look_around
 from ..rasterize import Camera
@@ -109,7 +109,7 @@ def view_mesh(
         raise ValueError(f"fovy must lie between 3 and 30 degrees; got {fovy!r}")
     if min(size) < 1:
         raise ValueError(f"size is (height, width) in pixels; got {size!r}")
-    mesh = load_mesh(mesh) if isinstance(mesh, str) else mesh
+    mesh = as_mesh(mesh)
     phi, rise = math.radians(yaw), math.radians(pitch)
     eye = (math.cos(rise) * math.sin(phi), math.sin(rise), math.cos(rise) * math.cos(phi))
     camera = Camera((DISTANCE * eye[0], DISTANCE * eye[1], DISTANCE * eye[2]), fovy=fovy)
