@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dip_lessons.objectives import content, gram, style
+from dip_lessons.objectives import MEMORY, Memory, Objective, content, gram, style
 
 EARLY, LATE, FLAT = "block.1", "block.2", "fc"
 
@@ -115,6 +115,21 @@ def test_a_mixed_style_is_the_mean_of_gram_matrices() -> None:
     np.testing.assert_allclose(got, expected, rtol=1e-12)
     torch.testing.assert_close(style(one, other)(seen), style(one, other, shares=[2, 2])(seen))
     torch.testing.assert_close(style(one, other, shares=[1, 0])(seen), style(one)(seen))
+
+
+def test_gram_matrices_and_covariances_are_remembered_apart() -> None:
+    first, second, target = (activations(1, (2, 2), seed=seed) for seed in (18, 19, 20))
+    a, b, t = ({LATE: x[LATE]} for x in (first, second, target))
+    kinds = [style(t, memory=0.5), style(t, memory=0.5, centred=True)]
+
+    def looks(*objectives: Objective) -> Tensor:
+        memory = Memory()
+        for seen in (a, b):
+            values = sum(objective({**seen, MEMORY: memory}) for objective in objectives)
+            memory.keep()
+        return values
+
+    torch.testing.assert_close(looks(*kinds), looks(kinds[0]) + looks(kinds[1]))
 
 
 def test_content_in_numpy() -> None:

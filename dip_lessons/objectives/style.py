@@ -97,6 +97,8 @@ def style(
     }
     sizes = {name: _size_of_target(name, t, squared) for name, t in targets.items()}
 
+    what = "covariance" if centred else "gram"
+
     def distance(activations: Activations) -> Tensor:
         values = []
         for name, t in targets.items():
@@ -107,7 +109,7 @@ def style(
                     f"{len(t)} style pictures: show both to the same network, with one style, or one for each picture"
                 )
             if memory:
-                mean = activations[MEMORY].mean(f"gram of {name}, {memory}", g, memory)
+                mean = activations[MEMORY].mean(f"{what} of {name}, {memory}", g, memory)
                 g = g + (mean - g).detach()
             values.append(of_layer[name] * _size(g - t.to(g), squared) / sizes[name].to(g))
         return torch.stack(values).sum(dim=0) / sum(of_layer.values())
