@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -164,3 +165,48 @@ def test_projection_finds_the_picture_that_the_generator_drew(tiny: Generator, e
 def test_wrong_options_are_refused(tiny: Generator, options: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         StyleGAN(16, network=tiny, **options)
+
+
+@pytest.mark.parametrize("space", ["w", "w+"])
+def test_whitened_coordinates_draw_the_same_pictures_and_are_white(tiny: Generator, space: str) -> None:
+    plain = StyleGAN(16, batch=3, space=space, network=tiny, truncation=0.8, generator=seeded(3))
+    white = StyleGAN(
+        16, batch=3, space=space, network=tiny, truncation=0.8, whitened=True, generator=seeded(3)
+    )
+    torch.testing.assert_close(white.styles(), plain.styles(), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(white(), plain(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(white.set_mean()(), plain.set_mean()(), atol=1e-6, rtol=0)
+    many = StyleGAN(16, batch=20_000, whitened=True, network=tiny, generator=seeded(8)).latent.double()
+    covariance = (many.T @ many / len(many)).detach().numpy()  # about w̄, which is u = 0
+    assert abs(covariance - np.eye(6)).max() < 0.06
+    assert white.settings()["whitened"]
+
+
+def test_noise_on_whitened_latents_has_the_shape_of_the_cloud(tiny: Generator) -> None:
+    picture = StyleGAN(16, batch=20_000, network=tiny, whitened=True, noise_sd=0.5)
+    seen: list[Tensor] = []
+    picture.forward = lambda latent=None, generator=None: seen.append(latent)  # type: ignore[method-assign]
+    picture.sample(seeded(0))
+    moved = (picture.styles(seen[0]) - picture.styles()).detach().double().numpy()
+    z = torch.randn(8192, 6, generator=seeded(0))
+    w = (tiny.mapping(z) - tiny.mean_w).detach().double().numpy()
+    expected = 0.25 * w.T @ w / len(w)
+    assert abs(moved.T @ moved / len(moved) - expected).max() < 0.05 * expected.max()
+
+
+def test_z_is_white_already(tiny: Generator) -> None:
+    with pytest.raises(ValueError, match="z is white already"):
+        StyleGAN(16, network=tiny, space="z", whitened=True)
+
+
+def test_projection_starts_from_the_best_candidate(tiny: Generator, eye: Network) -> None:
+    generator = seeded(4)  # the candidates that project draws with this seed
+    z = torch.cat([torch.randn(1, 6, generator=generator) for _ in range(12)])
+    for space, whitened in (("w", False), ("w", True), ("w+", False), ("z", False)):
+        picture = StyleGAN(16, batch=2, space=space, whitened=whitened, network=tiny)
+        drawn = StyleGAN(16, space=space, whitened=whitened, network=tiny)
+        mean = drawn.set_mean().latent.detach().clone()
+        latents = torch.lerp(mean.expand(12, *mean.shape[1:]), drawn.latent_of(z), 0.7)
+        targets = drawn(latents[[7, 2]]).detach()  # two of them are what is looked for
+        project(picture, targets, eye, layers=("1",), steps=5, candidates=12, seed=4)
+        torch.testing.assert_close(picture.latent.detach(), latents[[7, 2]], atol=1e-6, rtol=0)

@@ -24,6 +24,18 @@ def spread(network: Generator) -> float:
         return float((network.mapping(z) - network.mean_w).square().mean().sqrt())
 
 
+@functools.lru_cache(maxsize=4)
+def cloud(network: Generator) -> Tensor:
+    """The axes (W, W) of the cloud of styles: its principal directions as columns, as long as its standard deviation
+    there; the strongest last. From 8,192 seeded z, in float64.
+    """
+    z = torch.randn(8192, network.z_size, generator=torch.Generator().manual_seed(0)).to(network.mean_w)
+    with torch.no_grad():
+        w = (network.mapping(z) - network.mean_w).double().cpu()
+    variance, directions = torch.linalg.eigh(w.T @ w / len(w))
+    return (directions * variance.clamp(min=1e-8 * variance[-1]).sqrt()).to(network.mean_w)
+
+
 class StyleGAN(Parameterization):
     """The picture G(w̄ + ψ (w − w̄)): a generator G was trained on one kind of picture and is kept as it is.
 
@@ -39,6 +51,9 @@ class StyleGAN(Parameterization):
             ``"none"`` leaves them out.
         noise_sd: standard deviation of the noise added to the latent at each step of a run, in units of the
             latent's own spread; may be changed while it is being optimized.
+        whitened: whether styles are counted along the axes of their cloud, in standard deviations: the parameters
+            are u of w = w̄ + A u, where A Aᵀ is the covariance of w. The same pictures in better coordinates:
+            steps, and noise, then go where faces are. Not in z, which is white already.
         network: G, or its name for :func:`dip_lessons.load_generator`.
 
     Raises ValueError for what G cannot draw, and :class:`dip_lessons.assets.AssetError` where G cannot be had.
@@ -58,6 +73,7 @@ class StyleGAN(Parameterization):
         truncation: float = 1.0,
         noise: str = "fixed",
         noise_sd: float = 0.0,
+        whitened: bool = False,
         network: str | Generator = "mobilestylegan_ffhq",
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
@@ -65,7 +81,9 @@ class StyleGAN(Parameterization):
         for name, value, known in (("space", space, SPACES), ("noise", noise, NOISES)):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}; got {value!r}")
-        super().__init__(size, batch=batch, generator=generator, space=space, noise=noise)
+        if whitened and space == "z":
+            raise ValueError("z is white already: whitened is for space 'w' or 'w+'")
+        super().__init__(size, batch=batch, generator=generator, space=space, noise=noise, whitened=whitened)
         self.named = network if isinstance(network, str) else None
         if isinstance(network, str):
             network = load_generator(network, device=device)
@@ -74,15 +92,9 @@ class StyleGAN(Parameterization):
                 f"{network.name} draws squares of up to {network.size} pixels; got size {self.size}"
             )
         self._network = (network,)  # in a tuple, for its weights are no parameters of the picture
-        self.space, self.stored_noise = space, noise
+        self.space, self.stored_noise, self.whitened = space, noise, whitened
         self.truncation, self.noise_sd = truncation, noise_sd
-        with torch.no_grad():
-            latent = self.noise(batch, network.z_size).to(network.mean_w)
-            if space != "z":
-                latent = network.mapping(latent)
-            if space == "w+":
-                latent = latent[:, None].repeat(1, network.styles, 1)
-        self.latent = nn.Parameter(latent)
+        self.latent = nn.Parameter(self.latent_of(self.noise(batch, network.z_size).to(network.mean_w)))
 
     @property
     def network(self) -> Generator:
@@ -111,11 +123,24 @@ class StyleGAN(Parameterization):
             raise ValueError(f"noise_sd is a standard deviation and must be 0 or more; got {value!r}")
         self._noise_sd = float(value)
 
+    @torch.no_grad()
+    def latent_of(self, z: Tensor) -> Tensor:
+        """The latent, as the parameters are, of the picture that G draws for each z (B, Z)."""
+        if self.space == "z":
+            return z
+        latent = self.network.mapping(z)
+        if self.whitened:
+            latent = torch.linalg.solve(cloud(self.network), (latent - self.network.mean_w).T).T
+        return latent if self.space == "w" else latent[:, None].repeat(1, self.network.styles, 1)
+
     def styles(self, latent: Tensor | None = None) -> Tensor:
         """The styles that G is given: w̄ + ψ (w − w̄), (B, W) or, in w+, (B, styles, W)."""
-        latent = self.latent if latent is None else latent
-        w = self.network.mapping(latent) if self.space == "z" else latent
-        return torch.lerp(self.network.mean_w.expand_as(w), w, self.truncation)
+        w, mean = self.latent if latent is None else latent, self.network.mean_w
+        if self.space == "z":
+            w = self.network.mapping(w)
+        elif self.whitened:
+            w = mean + w @ cloud(self.network).T
+        return torch.lerp(mean.expand_as(w), w, self.truncation)
 
     def forward(self, latent: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """The picture, (B, 3, H, W).
@@ -134,15 +159,15 @@ class StyleGAN(Parameterization):
     def sample(self, generator: torch.Generator) -> Tensor:
         latent: Tensor = self.latent
         if self.noise_sd:
-            unit = 1.0 if self.space == "z" else spread(self.network)
+            unit = 1.0 if self.space == "z" or self.whitened else spread(self.network)
             drawn = torch.randn(latent.shape, generator=generator).to(latent)
             latent = latent + self.noise_sd * unit * drawn
         return self(latent, generator)
 
     @torch.no_grad()
     def set_mean(self) -> StyleGAN:
-        """Start from the mean style w̄, in every picture of the batch; in space z, from z = 0."""
-        if self.space == "z":
+        """Start from the mean style w̄, in every picture of the batch; in space z from z = 0."""
+        if self.space == "z" or self.whitened:
             self.latent.zero_()
         else:
             self.latent.copy_(self.network.mean_w.expand_as(self.latent))
