@@ -1,0 +1,116 @@
+"""Planted wrong answers to lesson 12: {exercise: {words of the hint it must get: source}}."""
+
+WRONG = {
+    "inner_product": {
+        "counted every pixel alike": """
+def inner_product(f, g):
+    H, W = f.shape[-2:]
+    return (f * g).sum(dim=(-2, -1)) * (math.pi / H) * (2 * math.pi / W)
+""",
+        "left out the size of a pixel": """
+def inner_product(f, g):
+    H = f.shape[-2]
+    theta = (torch.arange(H) + 0.5) * math.pi / H
+    return torch.einsum("...hw,...hw,h->...", f, g, theta.sin())
+""",
+        "add areas up": """
+def inner_product(f, g):
+    H = f.shape[-2]
+    weight = torch.sin((torch.arange(H) + 0.5) * math.pi / H)[:, None].expand(f.shape[-2:])
+    return (f * g * weight).sum(dim=(-2, -1)) / weight.sum()
+""",
+        "upper edges": """
+def inner_product(f, g):
+    H, W = f.shape[-2:]
+    theta = torch.linspace(0, math.pi, H + 1)[:-1, None]
+    return (f * g * theta.sin()).sum(dim=(-2, -1)) * 2 * math.pi**2 / (H * W)
+""",
+        "latitude's sine": """
+def inner_product(f, g):
+    H, W = f.shape[-2:]
+    latitude = math.pi / 2 - (torch.arange(H) + 0.5) * math.pi / H
+    return (f * g * latitude.sin().abs()[:, None]).sum(dim=(-2, -1)) * 2 * math.pi**2 / (H * W)
+""",
+        "should return shape (2,)": """
+def inner_product(f, g):
+    H, W = f.shape[-2:]
+    theta = (torch.arange(H) + 0.5) * math.pi / H
+    return (f * g * theta.sin()[:, None]).sum() * 2 * math.pi**2 / (H * W)
+""",
+        "no gradient reaches": """
+def inner_product(f, g):
+    H, W = f.shape[-2:]
+    theta = (torch.arange(H) + 0.5) * math.pi / H
+    f, g = f.detach(), g.detach()
+    return (f * g * theta.sin()[:, None]).sum(dim=(-2, -1)) * 2 * math.pi**2 / (H * W)
+""",
+    },
+    "turn": {
+        "turns the other way": """
+def turn(c, angle):
+    out = torch.empty_like(c)
+    for l in range(math.isqrt(c.shape[-1])):
+        for m in range(-l, l + 1):
+            i = l * l + l
+            out[..., i + m] = math.cos(m * angle) * c[..., i + m] + math.sin(m * angle) * c[..., i - m]
+    return out
+""",
+        "left the partner out": """
+def turn(c, angle):
+    m = torch.cat([torch.arange(-l, l + 1) for l in range(math.isqrt(c.shape[-1]))])
+    return c * (m * angle).cos()
+""",
+        "same sign": """
+def turn(c, angle):
+    l = dip.spherical_harmonics.degrees(math.isqrt(c.shape[-1]) - 1)
+    m = torch.arange(len(l)) - l * (l + 1)
+    return c * (m * angle).cos() - c[..., l * l + l - m] * (m.abs() * angle).sin()
+""",
+        "the degree l for m": """
+def turn(c, angle):
+    l = dip.spherical_harmonics.degrees(math.isqrt(c.shape[-1]) - 1)
+    m = torch.arange(len(l)) - l * (l + 1)
+    return c * (l * angle).cos() - c[..., l * l + l - m] * (l * angle).sin() * m.sign()
+""",
+        "turned every pair by α": """
+def turn(c, angle):
+    l = dip.spherical_harmonics.degrees(math.isqrt(c.shape[-1]) - 1)
+    m = torch.arange(len(l)) - l * (l + 1)
+    other = c[..., l * l + l - m] * m.sign() * math.sin(angle)
+    return torch.where(m == 0, c, c * math.cos(angle) - other)
+""",
+        "radians already": """
+def turn(c, angle):
+    l = dip.spherical_harmonics.degrees(math.isqrt(c.shape[-1]) - 1)
+    m = torch.arange(len(l)) - l * (l + 1)
+    by = m * angle * math.pi / 180
+    return c * by.cos() - c[..., l * l + l - m] * by.sin()
+""",
+    },
+    "fair_pitch": {
+        "looks at the poles far too often": """
+def fair_pitch(u, highest):
+    return -highest + 2 * highest * u
+""",
+        "look up only": """
+def fair_pitch(u, highest):
+    return torch.asin(u * math.sin(highest * math.pi / 180)) * 180 / math.pi
+""",
+        "in radians": """
+def fair_pitch(u, highest):
+    return torch.asin((2 * u - 1) * math.sin(math.radians(highest)))
+""",
+        "cut the sphere's pitch": """
+def fair_pitch(u, highest):
+    return torch.rad2deg((2 * u - 1).asin()).clamp(-highest, highest)
+""",
+        "squeezed the pitch": """
+def fair_pitch(u, highest):
+    return (2 * u - 1).asin() / (math.pi / 2) * highest
+""",
+        "counts from the pole": """
+def fair_pitch(u, highest):
+    return torch.rad2deg(torch.acos((2 * u - 1) * math.sin(math.radians(highest))))
+""",
+    },
+}
