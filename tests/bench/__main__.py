@@ -1,9 +1,9 @@
 """What a step costs: ``make bench``, or ``python -m tests.bench``.
 
-Five tables: seconds for a picture of 224 px in 160 steps; a step against its floor, which is forward and backward
+Six tables: seconds for a picture of 224 px in 160 steps; a step against its floor, which is forward and backward
 through only the part of the network that is needed; what a picture costs by parameterization; spherical harmonics
-against torch-harmonics, where that is installed; and the player against the bare loop. Ratios are medians of
-measurements that take turns in one run, of the process's CPU time, which a busy machine changes least.
+against torch-harmonics, where that is installed; views of meshes; and the player against the bare loop. Ratios are
+medians of measurements that take turns in one run, of the process's CPU time, which a busy machine changes least.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from torch import Tensor
 
 import dip_lessons as dip
 from dip_lessons import spherical_harmonics as sh
+from dip_lessons.mesh import torus
 from dip_lessons.parameterizations.coordinates import places
+from dip_lessons.rasterize import sample_texture
 
 SIZE = 224
 LAYERS = {"squeezenet1_1": "features.9", "inception_v3": "Mixed_6b"}
@@ -164,6 +166,34 @@ def sphere(degree: int = 64, size: tuple[int, int] = (512, 1024)) -> None:
         print(f"{name + ' / that of torch-harmonics ' + torch_harmonics.__version__:<50} {found:9.2f}")
 
 
+def meshes() -> None:
+    """A view of a large mesh, and the gradient that goes from a view back to its texture."""
+    mesh, camera = torus(264, 132), dip.Camera((3.0, 4.0, 11.0))
+    cpu = torch.device("cpu")
+
+    def middle(function: Callable[[], object]) -> tuple[float, float]:
+        """Medians of 9: seconds by the clock, and of CPU time."""
+        function()
+        spent = []
+        for _ in range(9):
+            start = time.perf_counter()
+            used = cost(function, cpu)
+            spent.append((time.perf_counter() - start, used))
+        return tuple(map(statistics.median, zip(*spent, strict=True)))
+
+    clock, used = middle(lambda: dip.rasterize(mesh, camera, 512))
+    print(
+        f"\n{len(mesh.faces)} triangles, 512 × 512{clock:29.2f} s {used:6.2f} s CPU (bound .5 s on two cores)"
+    )
+    uv = dip.rasterize(mesh, camera, 512).uv[None]
+    texture = torch.rand(1, 3, 1024, 1024, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    towards = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(1))
+    clock, used = middle(lambda: torch.autograd.grad(sample_texture(texture, uv), texture, towards))
+    print(
+        f"texture of 1024 × 1024, there and back{1000 * clock:17.0f} ms {1000 * used:5.0f} ms CPU (bound 60 ms)"
+    )
+
+
 def player() -> None:
     """The player's loop, with its pictures and curves, against the bare one; and how long Pause takes."""
     bare, played = make("squeezenet1_1", "features.9", 10**6), make("squeezenet1_1", "features.9", 10**6)
@@ -198,4 +228,5 @@ if __name__ == "__main__":
     steps()
     parameterizations()
     sphere()
+    meshes()
     player()
