@@ -243,8 +243,8 @@ class _Classifier(nn.Module):
 
         Args:
             image: equirectangular pictures (N, 1, H, W) in [0, 1], more than 2L rows and columns.
-            layers: ``"layer1"``, … (N, C, h, w), after the nonlinearity; ``"layer1.mean"``, …, their means over the
-                sphere (N, C); ``"logits"`` (N, classes).
+            layers: ``"layer1"``, … (N, C, h, w), after the nonlinearity; ``"layer1.mean"``, …, their means (N, C), over
+                the sphere, or of a planar network over its map; ``"logits"`` (N, classes).
 
         Raises KeyError for another layer, ValueError for pictures of another shape.
         """
@@ -288,9 +288,7 @@ class SphericalBlock(nn.Module):
     def forward(self, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(K, B, inputs) to the values on the grid (W, H, B, outputs), their means (B, outputs), coefficients."""
         values = self.grid.synthesize(self.norm(self.convolution(c)))
-        f = values.clamp(
-            min=0
-        )  # a ReLU that `redirected_relu` leaves alone: it takes the first axis for pictures
+        f = values.clamp(min=0)  # not F.relu: `redirected_relu` takes the first axis for pictures
         return f, self.grid.mean(f), self.grid.analyze(f)
 
 
