@@ -34,6 +34,7 @@ class Solid(Parameterization):
     **Source:** Peachey, *Solid Texturing of Complex Surfaces* (SIGGRAPH 1985), for textures cut out of solids.
     """
 
+    lr = 0.03  # more of its waves are slow than of a picture's, and all of them reach every texel
     scale: Tensor
     places: Tensor
 
