@@ -103,7 +103,7 @@ def test_it_has_predictions_reasons_exercises_playground_and_recap(notebook):
     assert 4 <= text.count("**Predict") <= 8
     assert len(re.findall(r"\*\*(?:Look|Why)", text)) >= 4
     assert text.count("**Why") >= 3
-    assert "widgets.interact" in code or "interact(" in code
+    assert any(by_hand in code for by_hand in ("interact(", "dip.explore("))
     assert code.count("raise NotImplementedError") >= 2
     assert text.count("<summary>Solution</summary>") == len(re.findall(r"^dip\.check\.", code, re.MULTILINE))
     assert "dip.play(" in code
