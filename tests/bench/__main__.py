@@ -1,8 +1,8 @@
 """What a step costs: ``make bench``, or ``python -m tests.bench``.
 
-Six tables: seconds for a picture of 224 px in 160 steps; a step against its floor, which is forward and backward
+Seven tables: seconds for a picture of 224 px in 160 steps; a step against its floor, which is forward and backward
 through only the part of the network that is needed; what a picture costs by parameterization; spherical harmonics
-against torch-harmonics, where that is installed; views of meshes; and the player against the bare loop. Ratios are
+against torch-harmonics, where that is installed; views of meshes; the player against the bare loop; and sliders on a StyleGAN. Ratios are
 medians of measurements that take turns in one run, of the process's CPU time, which a busy machine changes least.
 """
 
@@ -221,6 +221,29 @@ def player() -> None:
     )
 
 
+def sliders() -> None:
+    """From a slider's move to its first picture, of 128 px, drawn by the StyleGAN of lesson 11."""
+    try:
+        network = dip.load_generator()
+    except dip.assets.AssetError as error:
+        print(f"\nsliders: {error}")
+        return
+    w = network.mapping(torch.randn(2, 512, generator=torch.Generator().manual_seed(0)).to(network.device))
+    panel = dip.explore(
+        lambda size, share=0.0: network.synthesis(torch.lerp(w[:1], w[1:], share), size=size),
+        dip.slider("share", 0.0, 1.0),
+        name="bench",
+    )
+    waits = []
+    for i in range(1, 11):
+        clock, cpu = time.perf_counter(), time.process_time()
+        panel._knobs[0].inputs[0].value = i / 10
+        waits.append((1000 * (time.perf_counter() - clock), 1000 * (time.process_time() - cpu)))
+    panel.close()
+    clock, cpu = map(statistics.median, zip(*waits, strict=True))
+    print(f"\nslider to first picture {clock:12.0f} ms, {cpu:.0f} ms of CPU (median of 10)")
+
+
 if __name__ == "__main__":
     device = dip.load_network("squeezenet1_1").device
     print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads")
@@ -230,3 +253,4 @@ if __name__ == "__main__":
     sphere()
     meshes()
     player()
+    sliders()
