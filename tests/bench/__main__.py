@@ -2,8 +2,9 @@
 
 Seven tables: seconds for a picture of 224 px in 160 steps; a step against its floor, which is forward and backward
 through only the part of the network that is needed; what a picture costs by parameterization; spherical harmonics
-against torch-harmonics, where that is installed; views of meshes; the player against the bare loop; and sliders on a StyleGAN. Ratios are
-medians of measurements that take turns in one run, of the process's CPU time, which a busy machine changes least.
+against torch-harmonics, where that is installed; views of meshes; the player against the bare loop; and sliders on
+a StyleGAN. Ratios are medians of measurements that take turns in one run, of the process's CPU time, which a busy
+machine changes least.
 """
 
 from __future__ import annotations
