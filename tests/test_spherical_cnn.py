@@ -286,11 +286,33 @@ def test_training_learns_is_repeatable_and_leaves_the_global_generator_alone() -
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_the_stored_network_knows_digits_from_any_side() -> None:
-    network = sc.load_trained()
-    pictures, labels = sc.digits("test")
-    c = sc.on_hemisphere(pictures[:500], network.degree)
-    upright = sc.accuracy(network, c, labels[:500])
-    turned = sc.accuracy(network, sh.rotate(c, sh.random_rotations(500, seeded(0))), labels[:500])
+def test_of_the_stored_networks_the_spherical_one_knows_digits_from_any_side() -> None:
+    pictures, labels = (x[:500] for x in sc.digits("test"))
+    found = {}
+    for kind in sc.KINDS:
+        network = sc.load_trained(kind)
+        c = sc.on_hemisphere(pictures, network.degree)
+        turned = sh.rotate(c, sh.random_rotations(500, seeded(0)))
+        mirrored = sc.on_hemisphere(pictures.flip(-1), network.degree)
+        found[kind] = [sc.accuracy(network, x, labels) for x in (c, turned, mirrored)]
+    upright, turned, mirrored = found["spherical"]
     assert upright > 0.88
     assert abs(upright - turned) < 0.03
+    assert abs(upright - mirrored) < 0.03  # a zonal filter is its own mirror image
+    upright, turned, mirrored = found["planar"]
+    assert upright > 0.94
+    assert turned < 0.25
+    assert mirrored < 0.6
+    with pytest.raises(ValueError, match="spherical, planar"):
+        sc.load_trained("toroidal")
+
+
+def test_both_networks_are_equally_large_and_made_from_their_generator() -> None:
+    state = torch.get_rng_state()
+    size = {kind: sum(p.numel() for p in make().parameters()) for kind, make in sc.KINDS.items()}
+    assert size["planar"] == pytest.approx(size["spherical"], rel=0.01)
+    for make in sc.KINDS.values():
+        one, same, other = (make(generator=seeded(seed)).state_dict() for seed in (3, 3, 4))
+        assert all(torch.equal(one[name], same[name]) for name in one)
+        assert not torch.equal(one["head.weight"], other["head.weight"])
+    assert torch.equal(state, torch.get_rng_state())
