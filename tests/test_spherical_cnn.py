@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dip_lessons import SphericalHarmonics, channel, logit, optimize
+from dip_lessons import SphericalHarmonics, channel, logit, optimize, redirected_relu
 from dip_lessons import spherical_cnn as sc
 from dip_lessons import spherical_harmonics as sh
 
@@ -217,6 +217,19 @@ def test_a_turned_start_is_led_to_the_turned_picture() -> None:
         ends.append(sphere.coefficients.detach())
     assert run.history[-1] > run.history[0] + 0.003
     assert relative(ends[1], sh.rotate(ends[0], R)) < 0.1 * relative(ends[0], start)
+
+
+def test_silent_meridians_are_no_dead_pictures() -> None:
+    """Redirection would take the first axis for pictures; here it runs along longitudes."""
+    network, gradients = trained_like(small()), []
+    with torch.no_grad():
+        network.blocks[0].norm.bias[:] = -2.5  # few points are left above 0
+    for active in (False, True):
+        c = numbers(1, 64).requires_grad_()
+        with redirected_relu(active):
+            gradients += torch.autograd.grad(network(c)[0, 1], c)
+    assert gradients[0].any()
+    assert torch.equal(*gradients)
 
 
 def test_the_planar_network_closes_at_the_border_and_nowhere_else() -> None:
