@@ -183,7 +183,7 @@ def test_a_solid_is_made_again_and_refuses_what_makes_no_sense() -> None:
     again = from_description(describe(Texture(solid, torus(6, 5))))
     assert torch.equal(again(), solid())
     target = torch.full((1, 3, 10, 12), 0.7)
-    assert (solid.fit(target, steps=60)() - 0.7).abs().max() < 0.05
+    assert (solid.fit(target, steps=60, lr=0.05)() - 0.7).abs().max() < 0.05
     for cells in (1, 2.5, True):
         with pytest.raises(ValueError, match="cells is a whole number"):
             Solid(8, "teapot", cells=cells)
