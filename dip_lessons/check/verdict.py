@@ -37,6 +37,18 @@ class Verdict:
 
 
 @dataclass
+class Outcome:
+    """What an answer gave for one case: a value, with its gradients and whether an argument was changed, or
+    why there is none."""
+
+    value: object = None
+    gradients: list[Tensor | None] = field(default_factory=list)
+    changed: bool = False
+    stopped: str = ""
+    unattempted: bool = False
+
+
+@dataclass
 class Exercise:
     """A question with a target to compare with; call it with the learner's function.
 
@@ -58,46 +70,66 @@ class Exercise:
     atol: float = 1e-5
 
     def __call__(self, answer: Callable) -> Verdict:
+        return self.judge(self.outcomes(answer))
+
+    def outcomes(self, answer: Callable) -> list[Outcome]:
+        """What an answer gives for each case, in order, as far as the first at which it stops."""
         if not callable(answer):
-            return self._wrong(
-                f"hand in the function itself, `dip.check.{self.name}({self.name})`, without calling it"
-            )
-        first: dict[str, dict[str, Tensor]] = {}
+            what = f"hand in the function itself, `dip.check.{self.name}({self.name})`, without calling it"
+            return [Outcome(stopped=what)]
+        found: list[Outcome] = []
         for case in self.cases:
             try:
-                yours, gradients, changed = self._evaluate(answer, case)
+                found.append(self._evaluate(answer, case))
             except NotImplementedError:
+                return [*found, Outcome(unattempted=True)]
+            except Exception as error:
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                what = f"{type(error).__name__}: {error} (line {where.lineno}, `{where.line}`)"
+                return [*found, Outcome(stopped=f"your function stopped with {what}")]
+        return found
+
+    def judge(self, outcomes: Sequence[Outcome]) -> Verdict:
+        """Compare what an answer gave with the target; :meth:`outcomes` may come from another process.
+
+        Raises ValueError for outcomes of fewer or more cases than there are, unless the last one stopped.
+        """
+        whole = len(outcomes) == len(self.cases) or (
+            outcomes and (outcomes[-1].stopped or outcomes[-1].unattempted)
+        )
+        if not whole:
+            raise ValueError(f"{self.name} has {len(self.cases)} cases; got outcomes of {len(outcomes)}")
+        first: dict[str, dict[str, Tensor]] = {}
+        for outcome, case in zip(outcomes, self.cases, strict=False):
+            if outcome.unattempted:
                 return Verdict(
                     self.name, "unattempted", "not attempted yet: write your answer in the cell above"
                 )
-            except Exception as error:
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                return self._wrong(
-                    f"your function stopped with {type(error).__name__}: {error} (line {where.lineno}, `{where.line}`)"
-                )
-            target, target_gradients, _ = self._evaluate(self.target, case)
-            pictures = self._draw(yours, target)
-            if problem := self._compare(yours, target):
-                return self._wrong(self._known_mistake(answer) or problem, **pictures)
-            if changed:
+            if outcome.stopped:
+                return self._wrong(outcome.stopped)
+            target = self._evaluate(self.target, case)
+            pictures = self._draw(outcome.value, target.value)
+            if problem := self._compare(outcome.value, target.value):
+                return self._wrong(self._known_mistake(outcomes) or problem, **pictures)
+            if outcome.changed:
                 return self._wrong(
                     "the values are right, but your function changed its argument in place", **pictures
                 )
-            for mine, theirs in zip(gradients, target_gradients, strict=True):
+            for mine, theirs in zip(outcome.gradients, target.gradients, strict=True):
                 if mine is None or (problem := self._compare(mine, theirs)):
                     what = (
                         "no gradient reaches the argument: was it detached, or made into a number on the way?"
                     )
                     if mine is not None:
                         what = (
-                            self._known_mistake(answer)
+                            self._known_mistake(outcomes)
                             or f"the value is right, its gradient is not: {problem}"
                         )
                     return self._wrong(what, **pictures)
             first = first or pictures
         return Verdict(self.name, "correct", "right", **first)
 
-    def _evaluate(self, function: Callable, case: Callable[[], tuple]) -> tuple[object, list, bool]:
+    def _evaluate(self, function: Callable, case: Callable[[], tuple]) -> Outcome:
         arguments = case()
         inputs = []
         for i in self.gradient:
@@ -114,7 +146,9 @@ class Exercise:
             isinstance(a, Tensor) and not torch.equal(a.detach(), b.detach())
             for a, b in zip(arguments, given, strict=True)
         )
-        return value.detach() if isinstance(value, Tensor) else value, gradients, changed
+        if isinstance(value, Tensor):
+            value = value.detach().clone()  # or a buffer that the next call writes to
+        return Outcome(value, gradients, changed)
 
     def _compare(self, yours: object, target: object) -> str | None:
         """What is different, in a sentence, or None."""
@@ -136,21 +170,23 @@ class Exercise:
         worst = (mine - theirs).abs().max().item()
         return f"the shape is right, the values are not: they differ by up to {worst:.3g}"
 
-    def _known_mistake(self, answer: Callable) -> str | None:
+    def _known_mistake(self, outcomes: Sequence[Outcome]) -> str | None:
         """The hint of the first mistake that gives the same values and gradients as the answer in all cases."""
+        if any(outcome.stopped or outcome.unattempted for outcome in outcomes):
+            return None
         for hint, mistake in self.mistakes.items():
             try:
                 if all(
-                    self._same(self._evaluate(answer, case), self._evaluate(mistake, case))
-                    for case in self.cases
+                    self._same(outcome, self._evaluate(mistake, case))
+                    for outcome, case in zip(outcomes, self.cases, strict=True)
                 ):
                     return hint
             except Exception:
                 continue
         return None
 
-    def _same(self, a: tuple, b: tuple) -> bool:
-        pairs = [(a[0], b[0]), *zip(a[1], b[1], strict=True)]
+    def _same(self, a: Outcome, b: Outcome) -> bool:
+        pairs = [(a.value, b.value), *zip(a.gradients, b.gradients, strict=True)]
         return all(
             (x is None and y is None) or (y is not None and self._compare(x, y) is None) for x, y in pairs
         )
