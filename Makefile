@@ -14,7 +14,7 @@ PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-re
 export OMP_WAIT_POLICY := PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: lab env test test-units test-notebooks lint notebooks bench doctor address clean
+.PHONY: lab env test test-units test-notebooks lint notebooks handout bench doctor address clean
 
 lab: env $(VENV)/.generator
 	@$(BIN)/dip-lessons lab
@@ -42,6 +42,10 @@ lint: $(VENV)/.test
 # Executes every notebook with the full budget and stores its outputs.
 notebooks: $(VENV)/.lab $(VENV)/.generator
 	$(BIN)/dip-lessons run notebooks/*.ipynb
+
+# Writes the notebooks without their solutions, for learners; another folder: make handout OUT=…
+handout: $(VENV)/.lab
+	@$(BIN)/dip-lessons handout --out "$(or $(OUT),handout)"
 
 bench: $(VENV)/.lab
 	@$(BIN)/python -m tests.bench

@@ -1,4 +1,4 @@
-"""The command line: ``dip-lessons lab | run NOTEBOOK… | doctor | address URL``."""
+"""The command line: ``dip-lessons lab | run NOTEBOOK… | handout | grade FILE… | doctor | address URL``."""
 
 # Only the standard library up here: a command imports torch or Jupyter when it needs them.
 from __future__ import annotations
@@ -56,6 +56,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--timeout", type=int, default=600, help="seconds a cell may take (default: %(default)s)"
     )
 
+    command = commands.add_parser(
+        "handout", help="write the notebooks without their solutions, for learners, into a folder"
+    )
+    command.add_argument(
+        "notebooks", nargs="*", type=Path, metavar="NOTEBOOK", help="by default all of the checkout's"
+    )
+    command.add_argument(
+        "--out", type=Path, default=Path("handout"), metavar="FOLDER", help="(default: %(default)s)"
+    )
+    command.add_argument(
+        "--outputs",
+        choices=("lesson", "all", "none"),
+        default="lesson",
+        help="which stored outputs stay: all but those of exercises, all, none (default: %(default)s)",
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace files that are in the folder")
+
+    command = commands.add_parser(
+        "grade",
+        help="check the exercises in notebooks that learners handed in",
+        description="Executes each answer in a process of its own and prints what became of it. This is no "
+        "sandbox: an answer runs with your rights. Grade the work of people whom you do not know in a container.",
+    )
+    command.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="a notebook, or a folder of them"
+    )
+    command.add_argument(
+        "--seconds",
+        type=float,
+        default=60,
+        help="that the answers of a notebook may take (default: %(default)s)",
+    )
+    command.add_argument(
+        "--memory",
+        type=int,
+        default=2000,
+        metavar="MB",
+        help="that an answer may take, on Linux (default: %(default)s)",
+    )
+    command.add_argument("--csv", type=Path, metavar="PATH", help="write the table to a file as well")
+    command.add_argument("--overwrite", action="store_true", help="replace that file if it is there")
+
     commands.add_parser("doctor", help="say what this machine has and what to do about what is missing")
 
     command = commands.add_parser(
@@ -74,6 +116,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return lab(options.port, browser=not options.no_browser, further=further)
         if options.command == "run":
             return run(options.notebooks, check=options.check, timeout=options.timeout)
+        if options.command == "handout":
+            return handout(options)
+        if options.command == "grade":
+            return grade(options)
         if options.command == "doctor":
             return doctor()
         return address(options.url)
@@ -233,6 +279,39 @@ def without_widget(data: dict[str, object]) -> None:
     ):
         data.clear()
         data["text/plain"] = "(sliders appear here when you run this cell)"
+
+
+# --- handout, grade -------------------------------------------------------------------------------------
+
+
+def handout(options: argparse.Namespace) -> int:
+    """Write notebooks to hand out: :func:`dip_lessons.teaching.handout`.
+
+    Raises:
+        CommandError: they cannot be handed out; the message says why.
+    """
+    from .teaching import handout
+
+    sources = options.notebooks or sorted((checkout() / START).parent.glob("*.ipynb"))
+    try:
+        return handout(sources, options.out, outputs=options.outputs, overwrite=options.overwrite)
+    except (OSError, ValueError) as error:
+        raise CommandError(str(error)) from error
+
+
+def grade(options: argparse.Namespace) -> int:
+    """Grade notebooks that were handed in: :func:`dip_lessons.teaching.grade`.
+
+    Raises:
+        CommandError: grading cannot begin; the message says why.
+    """
+    from .teaching import grade
+
+    limits = {"seconds": options.seconds, "memory": options.memory}
+    try:
+        return grade(options.files, **limits, csv=options.csv, overwrite=options.overwrite)
+    except (OSError, ValueError) as error:
+        raise CommandError(str(error)) from error
 
 
 # --- doctor ---------------------------------------------------------------------------------------------

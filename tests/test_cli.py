@@ -72,7 +72,10 @@ def course(tmp_path: Path, root: Path) -> Path:
 # --- the parser -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["lab", "run", "doctor", "address"])
+COMMANDS = ("lab", "run", "handout", "grade", "doctor", "address")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         __main__.main([command, "--help"])
@@ -83,14 +86,16 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 def test_the_command_line_itself_loads_neither_torch_nor_jupyter(script: Path, tmp_path: Path) -> None:
     result = cli(script, "--help", folder=tmp_path, flags=("-X", "importtime"))
     assert result.returncode == 0
-    for command in ("lab", "run", "doctor", "address"):
+    for command in COMMANDS:
         assert command in result.stdout
     loaded = {line.split("|")[-1].strip().split(".")[0] for line in result.stderr.splitlines()}
     assert "argparse" in loaded  # the list is what it is taken for
     assert not loaded & {"torch", "numpy", "matplotlib", "ipywidgets", "IPython", "nbformat", "jupyterlab"}
 
 
-@pytest.mark.parametrize("arguments", [[], ["play"], ["doctor", "--port", "1"], ["run"], ["address"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["play"], ["doctor", "--port", "1"], ["run"], ["grade"], ["address"]]
+)
 def test_a_wrong_command_line_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         __main__.main(arguments)
