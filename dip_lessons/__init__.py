@@ -56,6 +56,7 @@ from .player.explore import Explorer, explore
 from .projection import project
 from .rasterize import Camera, rasterize
 from .show import curves, film, finish, say, sheet, show, table
+from .sweep import sweep
 from .viewer import view_mesh, view_panorama
 from .views import Views, random_views, standard_views
 

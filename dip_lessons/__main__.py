@@ -1,9 +1,10 @@
-"""The command line: ``dip-lessons lab | run NOTEBOOK… | handout | grade FILE… | doctor | address URL``."""
+"""The command line: ``dip-lessons lab | run | handout | grade | sweep | doctor | address``."""
 
 # Only the standard library up here: a command imports torch or Jupyter when it needs them.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -98,6 +99,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--csv", type=Path, metavar="PATH", help="write the table to a file as well")
     command.add_argument("--overwrite", action="store_true", help="replace that file if it is there")
 
+    command = commands.add_parser(
+        "sweep", help="a picture of what each channel of a layer wants, and a page to look through them"
+    )
+    command.add_argument("network", metavar="NETWORK", help="as in squeezenet1_1 or inception_v3")
+    command.add_argument("layer", metavar="LAYER", help="as in features.9 or Mixed_6b")
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="(default: sweep_NETWORK_LAYER)")
+    command.add_argument("--channels", metavar="NUMBERS", help="as in 0-31,40 (default: all)")
+    for name, default in {"size": 160, "steps": 128, "seed": 0, "batch": 4}.items():
+        command.add_argument(f"--{name}", type=int, default=default, help="(default: %(default)s)")
+    command.add_argument("--device", help="cpu, cuda or mps (default: the best that is there)")
+    command.add_argument(
+        "--processes", type=int, help="that work at a time (default: one for each core; one on a GPU)"
+    )
+    command.add_argument(
+        "--dask", metavar="ADDRESS", help="of a scheduler whose workers share the work, as in tcp://host:8786"
+    )
+
     commands.add_parser("doctor", help="say what this machine has and what to do about what is missing")
 
     command = commands.add_parser(
@@ -120,6 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return handout(options)
         if options.command == "grade":
             return grade(options)
+        if options.command == "sweep":
+            return sweep(options)
         if options.command == "doctor":
             return doctor()
         return address(options.url)
@@ -312,6 +332,53 @@ def grade(options: argparse.Namespace) -> int:
         return grade(options.files, **limits, csv=options.csv, overwrite=options.overwrite)
     except (OSError, ValueError) as error:
         raise CommandError(str(error)) from error
+
+
+# --- sweep ----------------------------------------------------------------------------------------------
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Render a layer and print where its page is: :func:`dip_lessons.sweep`.
+
+    Raises:
+        CommandError: there is no such network or layer, the folder holds something else, or Dask is missing.
+    """
+    from .environment import device, memory
+    from .sweep import numbers, sweep
+
+    given = {name: getattr(options, name) for name in ("out", "size", "steps", "seed", "batch", "device")}
+    try:
+        channels = numbers(options.channels) if options.channels else None
+        processes = options.processes
+        if processes is None:
+            cores, room = os.cpu_count() or 1, memory(device("cpu"))
+            fitting = min(cores, room[0] // 2**31) if room else cores  # each takes about a gigabyte
+            processes = max(1, fitting) if device(options.device).type == "cpu" else 1
+        with contextlib.ExitStack() as stack:
+            executor = None
+            if options.dask:
+                from distributed import Client
+
+                executor = stack.enter_context(Client(options.dask)).get_executor()
+            page = sweep(
+                options.network,
+                options.layer,
+                **given,
+                channels=channels,
+                processes=processes,
+                executor=executor,
+            )
+    except ModuleNotFoundError as error:
+        if error.name != "distributed":
+            raise
+        raise CommandError(f"Dask is not installed; {sys.executable} -m pip install distributed") from error
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise CommandError(str(error)) from error
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    print(page)
+    return 0
 
 
 # --- doctor ---------------------------------------------------------------------------------------------

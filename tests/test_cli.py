@@ -72,7 +72,7 @@ def course(tmp_path: Path, root: Path) -> Path:
 # --- the parser -------------------------------------------------------------------------------------------
 
 
-COMMANDS = ("lab", "run", "handout", "grade", "doctor", "address")
+COMMANDS = ("lab", "run", "handout", "grade", "sweep", "doctor", "address")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -94,7 +94,7 @@ def test_the_command_line_itself_loads_neither_torch_nor_jupyter(script: Path, t
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["play"], ["doctor", "--port", "1"], ["run"], ["grade"], ["address"]]
+    "arguments", [[], ["play"], ["doctor", "--port", "1"], ["run"], ["grade"], ["sweep", "x"], ["address"]]
 )
 def test_a_wrong_command_line_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
