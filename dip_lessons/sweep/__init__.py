@@ -169,7 +169,7 @@ def render(settings: Settings, numbers: Sequence[int], network: Network | None =
         if found != settings.sha256:
             raise ValueError(f"{settings.network} has other weights here than where the sweep began")
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # more threads would sum in another order
+    torch.set_num_threads(1)  # more of them may sum in another order
     try:
         return _render(settings, numbers, network)
     finally:
