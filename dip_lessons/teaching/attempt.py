@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from .. import check
-from ..check import Exercise, Outcome
+from ..check import Exercise
+from ..check.verdict import Outcome
 from ..environment import setup
 from . import notebooks
 

@@ -34,6 +34,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from .. import check
+from ..check.verdict import Outcome
 from . import attempt, notebooks
 
 GRADES = ("passed", "wrong", "not attempted", "crashed", "timed out", "unreadable")
@@ -146,7 +147,7 @@ def _grade(cells: dict[int, str], name: str, seconds: float, memory: int) -> tup
     return STATES[verdict.state], messages.get(verdict.state, "")
 
 
-def _attempt(name: str, cells: dict[int, str], seconds: float, memory: int) -> list[check.Outcome]:
+def _attempt(name: str, cells: dict[int, str], seconds: float, memory: int) -> list[Outcome]:
     """Let an answer work in a process of its own, and end that process and what it started."""
     with tempfile.TemporaryDirectory(prefix="dip_lessons_", ignore_cleanup_errors=True) as folder:
         result, work = Path(folder, "result.json"), Path(folder, "work")
