@@ -332,6 +332,9 @@ def grade(options: argparse.Namespace) -> int:
         return grade(options.files, **limits, csv=options.csv, overwrite=options.overwrite)
     except (OSError, ValueError) as error:
         raise CommandError(str(error)) from error
+    except KeyboardInterrupt:
+        print("stopped" + f"; {options.csv} holds the rows so far" * bool(options.csv), file=sys.stderr)
+        return 130
 
 
 # --- sweep ----------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ import importlib.util
 import json
 import os
 import re
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -196,6 +198,13 @@ HARMLESS = {
     "magics": ["%%time\n" + SETUP_CELL, "%matplotlib inline\n!ls\n" + IMPORTS, "%%time\n" + RINGS, UPHILL, "?dip"],
     "a stub left above": [IMPORTS, "def rings(w, s):\n    raise NotImplementedError", CHECKS[0], RINGS, UPHILL],
     "widgets": [IMPORTS, "widgets.interact(lambda x: x, x=3)", RINGS + "\nwidgets.IntSlider()", UPHILL, *CHECKS],
+    "a network": [
+        IMPORTS,
+        "network = dip.load_network('squeezenet1_1')",
+        "run = dip.optimize(dip.Pixels(224), dip.logit(1), network, steps=10**6).finish()",
+        RINGS.replace("    x =", "    network(torch.zeros(1, 3, 64, 64), ['features.2'])\n    x =", 1),
+        UPHILL,
+    ],
     "a second thread": [IMPORTS, "import threading", RINGS.replace(
         "    return", "    threading.Thread(target=lambda: [0 for _ in iter(int, 1)]).start()\n    return"
     ), UPHILL],
@@ -414,6 +423,25 @@ def test_the_table_and_its_file(tmp_path, capsys):
     assert "table.csv exists; name another file, or add --overwrite" in capsys.readouterr().err
     assert main(["grade", str(folder / "emil.ipynb"), "--csv", str(out), "--overwrite"]) == 0
     assert len(out.read_text(encoding="utf-8-sig").splitlines()) == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_grading_that_is_interrupted_keeps_its_rows(tmp_path, root):
+    right = write(tmp_path / "a.ipynb", IMPORTS, RINGS, UPHILL)
+    endless = write(tmp_path / "b.ipynb", IMPORTS, NO_WORK["endless"][0])
+    out = tmp_path / "table.csv"
+    words = ["-m", "dip_lessons", "grade", str(right), str(endless), "--csv", str(out), "--seconds", "600"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen(
+        [sys.executable, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert "2 of 2 passed" in process.stdout.readline()
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    printed, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error == f"stopped; {out} holds the rows so far\n"
+    assert len(out.read_text(encoding="utf-8-sig").splitlines()) == 3
 
 
 def test_a_spreadsheet_executes_nothing(tmp_path, monkeypatch):

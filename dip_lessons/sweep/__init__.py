@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from IPython import get_ipython
 from PIL import Image
 from torch import Tensor
 
@@ -275,8 +276,9 @@ class _Progress:
         left = took * (self.total - self.done)
         line = f"{self.done} of {self.total} groups of {self.batch} channels, {took / self.batch:.1f} s a channel"
         line += f", {left / 60:.0f} min left" if left > 90 else f", {left:.0f} s left"
-        last = self.done == self.total or not sys.stdout.isatty()
-        print(f"\r{line:79}" if sys.stdout.isatty() else line, end="\n" if last else "", flush=True)
+        rewritten = sys.stdout.isatty() or get_ipython() is not None  # a notebook
+        last = self.done == self.total or not rewritten
+        print(f"\r{line:79}" if rewritten else line, end="\n" if last else "", flush=True)
 
 
 # --- the folder -------------------------------------------------------------------------------------------

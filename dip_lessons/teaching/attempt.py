@@ -91,7 +91,7 @@ def _retire(folder: Path, memory: int) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
-    sys.stdin = sys.stdout = sys.stderr = os.fdopen(nothing, "r+", encoding="utf-8")
+    sys.stdout = sys.stderr = os.fdopen(nothing, "w", encoding="utf-8", errors="replace")
     os.chdir(folder)
     # Verdicts are the same on all machines: without a GPU, which a limit of memory would keep from starting.
     os.environ.update(DIP_BUDGET="quick", MPLBACKEND="agg", CUDA_VISIBLE_DEVICES="")

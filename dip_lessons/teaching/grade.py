@@ -176,9 +176,10 @@ def _attempt(name: str, cells: dict[int, str], seconds: float, memory: int) -> l
 def _start(target: Callable[..., None], *arguments: object) -> BaseProcess:
     """Start a process that shares nothing with this one.
 
-    Where there is such a thing, it is forked by a server that has loaded torch: milliseconds in place of seconds.
+    On Linux it is forked by a server that has loaded torch: milliseconds in place of seconds. Elsewhere system
+    libraries do not survive a fork, so that it loads torch itself, on the clock of its answer.
     """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    if not sys.platform.startswith("linux"):
         process: BaseProcess = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
         process.start()
         return process
@@ -197,7 +198,7 @@ def _start(target: Callable[..., None], *arguments: object) -> BaseProcess:
 
 
 def _warm_up() -> None:
-    """Start that server before the clock of an answer runs."""
+    """Let that server start, or files be cached, before the clock of an answer runs."""
     _start(_nothing).join()
 
 
