@@ -240,6 +240,13 @@ def test_a_wrong_answer_cannot_call_itself_right(answer, tmp_path):
     assert rows["step_uphill"].grade == "passed"
 
 
+FORGED = """
+    v = (lambda x: 0.5 + 0.5 * torch.cos(2 * math.pi * torch.hypot(x, x[:, None]) / width))(
+        torch.arange(size) - (size - 1) / 2).expand(1, 3, size, size).detach().contiguous()
+    n = {"type": "<f4", "shape": list(v.shape), "bytes": base64.b64encode(v.numpy().tobytes()).decode()}
+    o = {"value": n, "gradients": [], "changed": 0, "stopped": "", "unattempted": 0}
+    open(f, "w").write(json.dumps({"outcomes": [o] * len(dip.check.rings.cases)}))
+"""
 FORGERIES = {
     "no outcomes": "open(f, 'w').write('{\"outcomes\": []}')",
     "an empty one": "open(f, 'w').write('{\"outcomes\": [{}]}')",
@@ -249,6 +256,7 @@ FORGERIES = {
     '"gradients": [], "changed": 0, "stopped": "", "unattempted": 0}]}\')',
     "no JSON": "open(f, 'wb').write(bytes(range(256)))",
     "a pipe": "os.mkfifo(f)",
+    "a right value without gradient": FORGED,
     "endless": "os.symlink('/dev/zero', f)",
     "a folder": "os.mkdir(f)",
     "brackets": "open(f, 'w').write('[' * 10**6)",
@@ -258,9 +266,8 @@ FORGERIES = {
 @pytest.mark.skipif(os.name != "posix", reason="pipes and symbolic links")
 @pytest.mark.parametrize("forgery", FORGERIES.values(), ids=FORGERIES)
 def test_a_forged_result_is_a_crash(forgery, tmp_path):
-    answer = (
-        f"import os\n\ndef rings(width, size):\n    f = '../result.json'\n    {forgery}\n    os._exit(0)\n"
-    )
+    answer = "import base64, json, os\n\ndef rings(width, size):\n    f = '../result.json'\n"
+    answer += f"    {forgery}\n    os._exit(0)\n"
     rows = graded(write(tmp_path / "a.ipynb", SETUP_CELL, IMPORTS, answer, UPHILL, *CHECKS), seconds=20)
     assert rows["rings"].grade == "crashed", rows["rings"]
     assert "result" in rows["rings"].message
@@ -444,6 +451,35 @@ def test_grading_that_is_interrupted_keeps_its_rows(tmp_path, root):
     assert len(out.read_text(encoding="utf-8-sig").splitlines()) == 3
 
 
+UNREADABLE = {
+    "a list": "[]",
+    "no cells": '{"cells": 3}',
+    "odd cells": '{"cells": [1, null]}',
+    "odd sources": '{"cells": [{"cell_type": "code", "source": [1]}]}',
+    "no types": '{"cells": [{"source": "1"}]}',
+    "old": '{"worksheets": [], "nbformat": 3}',
+    "deep": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_file_that_is_no_notebook_is_a_row(content, tmp_path):
+    (tmp_path / "a.ipynb").write_text(content)
+    (row,) = grade_notebook(tmp_path / "a.ipynb")
+    assert row.grade == "unreadable"
+    assert "is no notebook of format 4" in row.message
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems refuse such a name")
+def test_names_and_texts_that_are_no_unicode_break_no_table(tmp_path):
+    path = tmp_path / os.fsdecode(b"a\xff\x1b.ipynb")
+    write(path, IMPORTS, RINGS, "'\ud800'", UPHILL)
+    out = tmp_path / "table.csv"
+    assert main(["grade", str(path), "--csv", str(out)]) == 0
+    with out.open(encoding="utf-8-sig", newline="") as file:
+        assert [row["grade"] for row in csv.DictReader(file)] == ["passed", "passed"]
+
+
 def test_a_spreadsheet_executes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(Path('=HYPERLINK("x").ipynb'), "print(1)")
@@ -458,7 +494,11 @@ def test_errors_say_what_to_do(tmp_path, capsys):
     for words, message in [
         ([str(tmp_path / "none.ipynb")], "there is no file"),
         ([str(tmp_path / "empty")], "there is no notebook in"),
-        ([notebook, "--seconds", "0"], "limits must be above 0; got 0 seconds and 2000 MB"),
+        (
+            [notebook, "--seconds", "0"],
+            "limits must be above 0, and a day at most; got 0 seconds and 2000 MB",
+        ),
+        ([notebook, "--seconds", "inf"], "got inf seconds"),
         ([notebook, "--memory", "-1"], "set --seconds and --memory"),
     ]:
         assert main(["grade", *words]) == 1

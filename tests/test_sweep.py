@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -203,6 +203,22 @@ def test_dask_makes_the_same_pictures(tmp_path, capsys):
         assert main(words) == 0
     assert capsys.readouterr().out.endswith("index.html\n")
     assert files(tmp_path / "dask", "*") == files(tmp_path / "one", "*")
+
+
+def test_a_process_that_ends_says_what_to_do_and_keeps_what_was_done(tmp_path):
+    class Falling(ThreadPoolExecutor):
+        def submit(self, render, settings, numbers):
+            def work():
+                if 4 in numbers:
+                    raise BrokenExecutor("A process was terminated abruptly")
+                return render(settings, numbers)
+
+            return super().submit(work)
+
+    with Falling(1) as executor, pytest.raises(RuntimeError, match="take fewer processes or a smaller batch"):
+        dip.sweep("squeezenet1_1", out=tmp_path, device="cpu", executor=executor, **NAMED)
+    assert sorted(files(tmp_path))[:4] == ["0000.png", "0001.png", "0002.png", "0003.png"]
+    assert (tmp_path / "index.html").exists()
 
 
 def test_a_network_of_ones_own_stays_in_one_process(network, tmp_path):

@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -112,6 +112,7 @@ def sweep(
     Raises:
         UnknownName, KeyError: there is no such layer or network.
         ValueError: the folder holds a sweep with other settings, or an argument makes no sense.
+        RuntimeError: a process has ended, such as for want of memory.
     """
     if isinstance(network, str):
         network = load_network(network, device)
@@ -250,6 +251,11 @@ def _tiles(
     futures = [executor.submit(render, settings, settings.group(g)) for g in groups]
     try:
         yield (future.result() for future in as_completed(futures))
+    except BrokenExecutor as error:
+        raise RuntimeError(
+            "a process ended before its pictures were done, perhaps for want of memory: take fewer processes or a "
+            "smaller batch. What was done is kept"
+        ) from error
     finally:
         for future in futures:
             future.cancel()

@@ -73,11 +73,12 @@ def grade(
     Raises:
         FileNotFoundError: there is no such file or folder, or no notebook in it.
         FileExistsError: the file for the rows exists.
-        ValueError: a limit is not above 0.
+        ValueError: a limit makes no sense.
     """
-    if not (seconds > 0 and memory > 0):
+    if not (0 < seconds <= 86_400 and memory > 0):
         raise ValueError(
-            f"limits must be above 0; got {seconds:g} seconds and {memory} MB: set --seconds and --memory"
+            f"limits must be above 0, and a day at most; got {seconds:g} seconds and {memory} MB: set --seconds "
+            "and --memory"
         )
     paths = list(_notebooks(files))
     if csv is not None and csv.exists() and not overwrite:
@@ -89,7 +90,7 @@ def grade(
         write = None
         if csv is not None:
             # With a mark at its start by which spreadsheets know UTF-8.
-            file = stack.enter_context(csv.open("w", encoding="utf-8-sig", newline=""))
+            file = stack.enter_context(csv.open("w", encoding="utf-8-sig", errors="replace", newline=""))
             write = csv_format.writer(file).writerow
             write([f.name for f in fields(Row)])
         for path in paths:
@@ -141,7 +142,7 @@ def _grade(cells: dict[int, str], name: str, seconds: float, memory: int) -> tup
         return "timed out", f"no answer after {seconds:.3g} s"
     except attempt.Crash as error:
         return "crashed", str(error)
-    except (ValueError, IndexError) as error:  # outcomes that no answer gives
+    except (ValueError, TypeError, RuntimeError) as error:  # outcomes that no answer gives
         return "crashed", f"the result is not one of this check ({error})"
     messages = {"wrong": verdict.message, "unattempted": outcomes[-1].stopped}
     return STATES[verdict.state], messages.get(verdict.state, "")
