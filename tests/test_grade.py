@@ -240,6 +240,20 @@ def test_a_wrong_answer_cannot_call_itself_right(answer, tmp_path):
     assert rows["step_uphill"].grade == "passed"
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "rings = dip.check.rings.target\n",
+        "def rings(width, size):\n    return dip.check.rings.target(width, size)\n",
+        "target = dip.check.rings.target\n\ndef rings(*a):\n    return target(*a)\n",
+    ],
+)
+def test_who_hands_in_the_target_has_attempted_nothing(answer, tmp_path):
+    rows = graded(write(tmp_path / "a.ipynb", SETUP_CELL, IMPORTS, answer, UPHILL, *CHECKS))
+    assert rows["rings"].grade == "not attempted"
+    assert rows["step_uphill"].grade == "passed"
+
+
 FORGED = """
     v = (lambda x: 0.5 + 0.5 * torch.cos(2 * math.pi * torch.hypot(x, x[:, None]) / width))(
         torch.arange(size) - (size - 1) / 2).expand(1, 3, size, size).detach().contiguous()
