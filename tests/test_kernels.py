@@ -51,6 +51,11 @@ class Page:
     def __init__(self, client: BlockingKernelClient) -> None:
         self.client, self.subshell, self.parts = client, None, {}
 
+    def open_subshell(self) -> str | None:
+        """Ask for a subshell, as JupyterLab does for its widgets; None where the kernel knows none."""
+        self.client.control_channel.send(self.client.session.msg("create_subshell_request"))
+        return self.client.get_control_msg(timeout=10)["content"].get("subshell_id")
+
     def execute(self, text: str, **options: Any) -> dict:
         """Execute a cell and return its reply."""
         request = self.client.execute(text, **options)
@@ -159,9 +164,7 @@ def page(
         page = Page(client)
         page.manager = manager
         if request.param == "subshell":
-            message = client.session.msg("create_subshell_request")
-            client.control_channel.send(message)
-            page.subshell = client.get_control_msg(timeout=10)["content"].get("subshell_id")
+            page.subshell = page.open_subshell()
             if page.subshell is None:
                 pytest.skip("this ipykernel has no subshells")
         page.run(SETUP.format(colab=colab))
@@ -266,6 +269,22 @@ def test_interrupt_of_a_running_cell(page: Page) -> None:
     page.run("player.result(run.step + 2)")
 
 
+def test_pause_of_a_running_cell(page: Page) -> None:
+    """A subshell takes the click in while the main shell is busy; without one, only ■ stops a cell."""
+    if page.subshell is None:
+        pytest.skip("messages to the main shell wait for the cell")
+    page.show()
+    request = page.client.execute("player.result(10**6)", stop_on_error=False)
+    time.sleep(1.0)
+    page.click("play")
+    while True:
+        reply = page.client.get_shell_msg(timeout=10)
+        if reply["parent_header"].get("msg_id") == request:
+            break
+    assert "paused at step" in reply["content"]["evalue"]
+    assert page.value("player.state") == "paused"
+
+
 def test_interrupt_of_an_idle_kernel(page: Page) -> None:
     page.show()
     page.click("play")
@@ -274,6 +293,22 @@ def test_interrupt_of_an_idle_kernel(page: Page) -> None:
     page.manager.interrupt_kernel()
     time.sleep(0.3)
     page.move("tick", 10**6)
+    page.wait("player.state == 'paused'")
+
+
+def test_a_click_after_a_reload_arrives(page: Page) -> None:
+    """A page that goes takes its subshell along; the next page has another."""
+    page.show()
+    page.click("play")
+    page.move("tick", 10**6 + 1)
+    page.wait("player.state == 'playing' and run.step > 2")
+    if page.subshell is not None:
+        gone = page.subshell
+        page.subshell = page.open_subshell()
+        request = page.client.session.msg("delete_subshell_request", {"subshell_id": gone})
+        page.client.control_channel.send(request)
+        assert page.client.get_control_msg(timeout=10)["content"]["status"] == "ok"
+    page.click("play")
     page.wait("player.state == 'paused'")
 
 

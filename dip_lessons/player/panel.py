@@ -104,6 +104,11 @@ class Card:
         main = _row("main", [self.picture, _classed("side", widgets.VBox([*side, self.ticker]))])
         style = widgets.HTML(STYLE, layout=widgets.Layout(display="none"))
         self.box = _classed("player", widgets.VBox([style, main, self.status, self.note]))
+        for widget in self._parts():
+            # ipykernel 7.4 sends what the page says about a widget to the subshell that asked for the widget's
+            # last change. After a reload that one is gone, and every click with it; the page's own is right.
+            if hasattr(widget.comm, "_reply_subshell_for"):
+                widget.comm._reply_subshell_for = None
 
     def bundle(self, words: str) -> dict[str, object]:
         """The box, and its picture for pages without a kernel; by hand, for ipywidgets 7 and 8."""
@@ -139,15 +144,19 @@ class Card:
 
     def close(self) -> None:
         """Take every widget off the page, and out of the list in which ipywidgets keep them alive."""
-        queue = [self.box]
-        while queue:
-            widget = queue.pop()
-            queue += getattr(widget, "children", ())
+        for widget in self._parts():
             widget.unobserve_all()
             for part in (widget, widget.layout, getattr(widget, "style", None)):
                 if part is not None:
                     part.close()
         self.box = None
+
+    def _parts(self) -> list[widgets.DOMWidget]:
+        """Every widget of the panel."""
+        parts = [self.box]
+        for widget in parts:
+            parts += getattr(widget, "children", ())
+        return parts
 
     def fit(self, width: int, height: int) -> None:
         """Show small pictures larger: tiny ones with their pixels to be seen."""
