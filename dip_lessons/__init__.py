@@ -50,7 +50,7 @@ from .parameterizations import (
     StyleGAN,
     Texture,
 )
-from .player import Player, choice, pick_channel, play, slider
+from .player import Player, choice, compare, pick_channel, play, slider
 from .player.chooser import PictureChooser, choose_picture
 from .player.explore import Explorer, explore
 from .projection import project

@@ -127,6 +127,7 @@ class Run:
         for name in parameterization.adjustable:
             self.log[0][name] = getattr(parameterization, name)
         self._history: list[float] = []
+        self._dropped: list[int] = []  # the steps at which changes made what lay ahead void
         self._every = 16
         self._checkpoints: dict[int, dict] = {}
         self._checkpoint()
@@ -322,12 +323,15 @@ class Run:
         return self
 
     def rewind(self, step: int = 0) -> Run:
-        """Go to any step from 0 to ``recorded``: to the checkpoint before it, then on by repetition."""
+        """Go to any step from 0 to ``recorded``: on from the checkpoint before it, or from here if that is nearer."""
         step = operator.index(step)
         with STEP_LOCK:
             if not 0 <= step <= self.recorded:
                 raise ValueError(f"this run has steps 0 to {self.recorded}; got {step}")
-            self._return_to(step)
+            if self._checkpoint_before(step) <= self.step <= step:
+                self.advance(step - self.step)
+            else:
+                self._return_to(step)
         return self
 
     # Keeping
@@ -351,14 +355,8 @@ class Run:
                 "step": self.step,
                 "checkpoints": {**self._checkpoints, self.step: self._state()},
             }
-            part = path.with_name(f".{path.name}.{os.getpid()}.part")
-            try:
-                with open(part, "wb") as file:
-                    torch.save(_plain(content), file)
-                os.replace(part, path)
-            except BaseException:
-                part.unlink(missing_ok=True)
-                raise
+            with whole_file(path) as part, open(part, "wb") as file:
+                torch.save(_plain(content), file)
         return path
 
     @staticmethod
@@ -449,11 +447,15 @@ class Run:
         self.step = state["step"]
         self._apply_settings()
 
+    def _checkpoint_before(self, step: int) -> int:
+        return max(s for s in self._checkpoints if s <= step)
+
     def _return_to(self, step: int) -> None:
-        self._restore(self._checkpoints[max(s for s in self._checkpoints if s <= step)])
+        self._restore(self._checkpoints[self._checkpoint_before(step)])
         self.advance(step - self.step)
 
     def _forget_future(self) -> None:
+        self._dropped.append(self.step)
         del self._history[self.step :]
         self._checkpoints = {s: c for s, c in self._checkpoints.items() if s <= self.step}
         self.log = {s: changes for s, changes in self.log.items() if s <= self.step}
@@ -561,6 +563,17 @@ def _finishing_first() -> Iterator[None]:
         signal.signal(signal.SIGINT, old)
     if asked:
         signal.raise_signal(signal.SIGINT)  # to whatever handles it outside
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file to write in place of ``path``: beside it, then renamed, so that an old file survives all failures."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _plain(value: object) -> object:

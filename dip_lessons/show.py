@@ -20,10 +20,12 @@ from PIL import Image as PILImage
 from PIL import ImageDraw, ImageFont
 from torch import Tensor
 
-from .optimize import Run
+from .optimize import Run, whole_file
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Of WebP: small differences that libwebp leaves out between frames would add up to stale blocks.
+WHOLE_FRAMES = {"method": 4, "kmin": 0, "kmax": 1}
 Pictures = Tensor | Run | Sequence | Mapping
 
 
@@ -178,7 +180,7 @@ def film(
         raise ValueError(f"fps must be above 0 and at most 50, beyond which browsers slow down; got {fps!r}")
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must lie between 1 and 100; got {quality!r}")
-    path = None if path is None else _film_path(path)  # before frames are made, which may take long
+    path = None if path is None else film_path(path)  # before frames are made, which may take long
     if isinstance(frames, Tensor) and frames.ndim < 4:
         raise ValueError(f"a film is a tensor (T, C, H, W), or a list of pictures; got {tuple(frames.shape)}")
     pages = [sheet(frame, side=side) for frame in frames]
@@ -192,10 +194,9 @@ def film(
     if bounce:
         pages += pages[-2:0:-1]
     buffer = io.BytesIO()
-    # Every frame whole (kmax=1): small differences that libwebp leaves out would add up to stale blocks.
-    _animate(buffer, "WEBP", pages, fps, quality=quality, method=4, kmin=0, kmax=1)
+    _animate(buffer, "WEBP", pages, fps, quality=quality, **WHOLE_FRAMES)
     if path is not None:
-        _write_film(path, pages, fps, quality, webp=buffer.getvalue())
+        write_film(path, pages, fps=fps, quality=quality, webp=buffer.getvalue())
     told = f"film of {len(pages)} frames, {len(pages) / fps:.3g} s"
     source = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
     image = f'<img src="{source}" alt="{html.escape(caption or told)}" width="{pages[0].width}">'
@@ -210,7 +211,8 @@ def _animate(
     pages[0].save(file, kind, save_all=True, append_images=pages[1:], duration=duration, loop=0, **options)
 
 
-def _film_path(path: str | os.PathLike) -> Path:
+def film_path(path: str | os.PathLike) -> Path:
+    """The path of a film. Raises ValueError for another kind of file, RuntimeError where ffmpeg is missing."""
     path = Path(path)
     if path.suffix.lower() not in (".webp", ".gif", ".mp4"):
         raise ValueError(f"a film is written as .webp, .gif or .mp4; got {path.name!r}")
@@ -221,18 +223,19 @@ def _film_path(path: str | os.PathLike) -> Path:
     return path
 
 
-def _write_film(path: Path, pages: list[PILImage.Image], fps: float, quality: int, webp: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        if path.suffix.lower() == ".webp":
+def write_film(
+    path: Path, pages: list[PILImage.Image], *, fps: float = 12, quality: int = 45, webp: bytes | None = None
+) -> None:
+    """Write pictures of one size as a film; ``webp`` is the same, if it was made already. See :func:`film`."""
+    with whole_file(path) as part:
+        if webp is not None and path.suffix.lower() == ".webp":
             part.write_bytes(webp)
+        elif path.suffix.lower() == ".webp":
+            _animate(part, "WEBP", pages, fps, quality=quality, **WHOLE_FRAMES)
         elif path.suffix.lower() == ".gif":
             _animate(part, "GIF", [page.quantize(256) for page in pages], fps)
         else:
             _encode_mp4(part, pages, fps, quality)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _encode_mp4(path: Path, pages: list[PILImage.Image], fps: float, quality: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import io
 import signal
@@ -21,17 +22,22 @@ from torch import Tensor, nn
 
 import dip_lessons as dip
 from dip_lessons import player as room
-from dip_lessons.player import Player, choice, pick_channel, play, slider
+from dip_lessons.player import Player, choice, compare, pick_channel, play, slider
+from dip_lessons.player import film as reels
 from dip_lessons.player.panel import contact_sheet, encode
 
 STEPS = 24
 
 
-@pytest.fixture(scope="module")
-def network() -> dip.Network:
+def tiny_network() -> dip.Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         return dip.Network(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Conv2d(8, 6, 3)), name="tiny")
+
+
+@pytest.fixture(scope="module")
+def network() -> dip.Network:
+    return tiny_network()
 
 
 @pytest.fixture(autouse=True)
@@ -460,7 +466,7 @@ def test_every_control_has_words(network: dip.Network) -> None:
         queue += getattr(widget, "children", ())
         if widget.has_trait("disabled") and widget is not player._panel.ticker:
             controls.append(widget)
-    assert len(controls) == 5 + 1 + 1 + 2
+    assert len(controls) == 6 + 1 + 1 + 2
     for control in controls:
         assert control.description
         assert control.tooltip if control.has_trait("tooltip") else control.description_tooltip
@@ -535,10 +541,130 @@ def test_save_picture(network: dip.Network, tmp_path, monkeypatch: pytest.Monkey
     assert (saved == (player.run.image[0] * 255).round().byte().permute(1, 2, 0).numpy()).all()
     with pytest.raises(FileExistsError):
         player.save_picture(path)
-    monkeypatch.setattr(Image.Image, "save", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        player.save_picture("half.png")
-    assert list(tmp_path.iterdir()) == [path]
+
+
+def gray_levels(path) -> list[float]:
+    """The mean of each frame of a film."""
+    with Image.open(path) as film:
+        frames = [film.seek(i) or np.asarray(film.convert("L"), float).mean() for i in range(film.n_frames)]
+    return frames
+
+
+def test_save_film(network: dip.Network, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every frame is the picture of its step: steps that a change made void are not in it, nor later ones."""
+    monkeypatch.setattr(room, "FRAME_SECONDS", 0.0)
+    monkeypatch.chdir(tmp_path)
+    target = dip.Objective(lambda a: a["picture"].mean(dim=(1, 2, 3)), ["picture"])  # brighter at every step
+    run = dip.optimize(dip.Pixels(16), target, network, steps=60, lr=0.05)
+    player = play(run, name="brighter")
+
+    def expected(steps: range) -> list[float]:
+        again = dip.optimize(dip.Pixels(16), target, network, steps=60, lr=0.05)
+        return [
+            255 * float(again.rewind(min(s, again.step)).advance(s - again.step).image.mean()) for s in steps
+        ]
+
+    def draw_every_step(until: int) -> None:
+        while run.step < until:
+            player.result(run.step + 1)
+
+    draw_every_step(12)
+    levels = gray_levels(player.save_film(tmp_path / "film.gif"))
+    assert levels == pytest.approx(expected(range(13)), abs=3)
+    assert len(set(map(round, levels))) == 13
+    player.rewind(8)
+    assert len(gray_levels(player.save_film(tmp_path / "film.gif"))) == 9  # to where it is
+    run.set(lr=1e-6)
+    player.result(10)
+    levels = gray_levels(player.save_film(tmp_path / "film.webp"))
+    assert levels[-1] == pytest.approx(expected(range(9))[-1], abs=3)
+    assert all(a <= b + 1 for a, b in zip(levels, levels[1:], strict=False))
+
+    player._panel._buttons["film"].click()
+    (made,) = tmp_path.glob("brighter_0010_*")
+    assert str(made) in message(player)
+    for name, error in (("film.avi", ValueError), ("nowhere/film.gif", OSError)):
+        with pytest.raises(error):
+            player.save_film(name)
+
+
+def test_a_long_film_is_thinned_evenly() -> None:
+    reel = reels.Reel()
+    picture = encode(np.zeros((4, 4, 3), np.uint8))
+    for step in range(10_000):
+        reel.add(step, picture, 0)
+        assert len(reel._shown) <= reels.LONGEST
+    chosen = reels.evenly(sorted(reel._shown), 120)
+    assert (chosen[0], chosen[-1]) == (0, 9999)
+    assert max(np.diff(chosen)) < 3 * 10_000 / 120  # no jump
+    assert len(reel.pages(9999, [])) > 90
+    assert len(reel.pages(9999, [4000])) < 60  # of those up to 4000
+    assert reels.evenly([1, 2, 50], 3) == [1, 2, 50]
+
+
+# Several runs
+
+
+def pair(network: dip.Network, **options) -> dict[str, dip.Run]:
+    return {f"lr {lr}": make(network, lr=lr, **options) for lr in (0.05, 0.5)}
+
+
+@pytest.mark.parametrize("engine", ["thread", "ticks", "foreground"])
+def test_compared_runs_are_played_together(
+    network: dip.Network, engine: str, request: pytest.FixtureRequest
+) -> None:
+    if engine == "ticks":
+        request.getfixturevalue("colab")
+    runs = pair(network)
+    player = compare(runs, controls=["lr"])
+    if engine == "foreground":
+        assert player.result() is runs["lr 0.05"]
+    else:
+        player._others[0]._panel._buttons["play"].click()  # any panel's button
+        wait_for(lambda: (tick(player) if engine == "ticks" else None, player.state == "done")[1])
+    for title, run in runs.items():
+        assert run.history == make(network, lr=float(title[3:])).advance(STEPS).history
+    for each in (player, *player._others):
+        assert f"step {STEPS} of" in each._panel.status.value
+        assert shown(each) == encode(contact_sheet(each.run.image))
+        assert each._panel.status.value.count("<path") == 2  # its own curve, and the other's
+    player._others[0]._panel.time.value = 7
+    assert [run.step for run in runs.values()] == [7, 7]
+    assert [knob.inputs[0].value for p in (player, *player._others) for knob in p._knobs] == [0.05, 0.5]
+    player._others[0]._knobs[0].inputs[0].value = 0.2
+    assert [run.settings["lr"] for run in runs.values()] == [0.05, 0.2]
+    player._panel._buttons["rewind"].click()
+    player.result(9)
+    assert [run.step for run in runs.values()] == [9, 9]
+    assert Image.open(io.BytesIO(base64.b64decode(player._repr_mimebundle_()["image/jpeg"]))).width > 1200
+    player.close()
+    assert (player.state, player._others) == ("closed", [])
+
+
+def test_compared_runs_fail_together(network: dip.Network) -> None:
+    broken = make(network, failing(once_at(9), ZeroDivisionError("mine")))
+    runs = {"good": make(network), "bad": broken}
+    player = compare(runs).play()
+    wait_for(lambda: player.state == "failed" and message(player))
+    assert [run.step for run in runs.values()] == [8, 8]
+    assert "bad: step 9 of the run failed" in message(player)
+    with pytest.raises(dip.RunError, match="bad: step 9"):
+        player.result()
+    player.result()
+    assert runs["good"].history == bare(network).history == broken.history
+
+
+def test_what_cannot_be_compared(network: dip.Network) -> None:
+    run = make(network)
+    with pytest.raises(TypeError, match="runs by title"):
+        compare([run, run])
+    with pytest.raises(ValueError, match="two or more"):
+        compare({"one": run})
+    with pytest.raises(ValueError, match="same step"):
+        compare({"one": run, "other": make(network).advance(3)})
+    with pytest.raises(ValueError, match="same picture"):
+        compare({"one": run, "other": run})
+    assert not room._players
 
 
 # What goes wrong

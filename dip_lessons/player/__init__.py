@@ -8,6 +8,7 @@ import contextlib
 import functools
 import math
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -15,19 +16,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
 
-from ..optimize import STEP_LOCK, Run
+from ..optimize import STEP_LOCK, Run, whole_file
+from ..show import film_path, write_film
 from .controls import Choice as choice
 from .controls import Control, Knob, pick_channel, same
 from .controls import Slider as slider
-from .panel import Frame, Panel, contact_sheet, still
+from .film import Reel
+from .panel import Frame, Panel, bundle, contact_sheet, still
 from .replay import code
 
-__all__ = ["Player", "choice", "pick_channel", "play", "slider"]
+__all__ = ["Player", "choice", "compare", "pick_channel", "play", "slider"]
 
 FRAME_SECONDS = 0.11  # at most nine pictures a second
 TICK_SECONDS = 0.08  # of steps at each tick of the page's clock
@@ -35,6 +38,7 @@ AWAY_SECONDS = 2.0  # without a tick: the page is gone, or was loaded again
 UNNAMED = 8  # players without a name that are kept; no lesson has as many
 NEVER = math.inf
 
+P = TypeVar("P", bound="Player")
 _players: dict[str, Player] = {}  # by name, in the order in which they were made
 _calls: list[Any] = ["", 0]  # the request that is being executed, and how many players it made before
 
@@ -53,8 +57,12 @@ def play(run: Run, *, controls: Sequence[Control | str] = (), name: str | None =
     """
     if not isinstance(run, Run):
         raise TypeError(f"play takes a run, such as dip.optimize(…); got {type(run).__name__}")
+    return register(Player(run, controls, name), name)
+
+
+def register(player: P, name: str | None) -> P:
+    """Have a player known by its name, or by the cell that is being executed, and close the one before it."""
     key = _cell() if name is None else name
-    player = Player(run, controls, name)
     if key in _players:
         _players[key].close()
     _players[key] = player
@@ -106,6 +114,8 @@ class Player:
         self._times: deque[float] = deque(maxlen=40)
         self._control, self._drawing = threading.RLock(), threading.Lock()
         self._settings = run.settings
+        self._beside: list[Run] = []  # runs whose curves are drawn too
+        self._reel = Reel()
         self._shown: Any = None  # IPython's handle of the output that holds the panel
         listed = [controls] if isinstance(controls, (str, Control)) else controls
         self._knobs = [Knob(control, self._settings, self._turned) for control in listed]
@@ -116,6 +126,7 @@ class Player:
             "scrub": self._scrubbed,
             "tick": self._ticked,
             "save": self._saved,
+            "film": self._filmed,
             "copy": self._copied,
         }
         self._panel = Panel(self._knobs, handlers)
@@ -159,10 +170,10 @@ class Player:
     def rewind(self, step: int = 0) -> Player:
         """Pause, and go to any recorded step."""
         with self._control:
-            run = self._open_run()
+            self._open_run()
             self.pause()
             with _turn():
-                run.rewind(step)
+                self._go_to(step)
             self._recover()
             self._draw()
         return self
@@ -200,7 +211,7 @@ class Player:
         if _shell() is not None:
             from IPython.display import display
 
-            picture = base64.b64encode(still(self._frame())).decode("ascii")
+            picture = base64.b64encode(still(self._frames())).decode("ascii")
             data = {"image/jpeg": picture, "text/plain": "<the picture and its curve>"}
             display(data, metadata={"image/jpeg": {"width": 760}}, raw=True)
             if self._shown is not None:  # a stored notebook has this picture in place of the panel
@@ -216,16 +227,34 @@ class Player:
         Raises OSError if the file exists already or cannot be written.
         """
         frame = self._frame()
-        stem = re.sub(r"\W+", "_", self.name or "picture")
-        place = Path(path or Path.cwd() / f"{stem}_{frame.step:04}_{time.strftime('%H%M%S')}.png")
-        with open(place, "xb") as file:
-            try:
-                Image.fromarray(frame.picture).save(file, "PNG")
-            except BaseException:
-                file.close()
-                place.unlink()  # half a picture is none
-                raise
+        place = self._place(path, frame.step, ".png")
+        if place.exists():
+            raise FileExistsError(f"{place} is there already: choose another name")
+        with whole_file(place) as part:
+            Image.fromarray(frame.picture).save(part, "PNG")
         return place
+
+    def save_film(self, path: str | Path | None = None, *, fps: float = 12) -> Path:
+        """Write what the panel has shown, from its first picture to the present one, as a film; return its path.
+
+        Args:
+            path: where to, as .mp4, .webp or .gif; None makes a name in the working directory, of an .mp4 where
+                there is ffmpeg, which makes one, and of a .webp elsewhere.
+            fps: pictures a second.
+
+        Raises OSError if it cannot be written, ValueError for another kind of file, RuntimeError where an .mp4
+        is asked for and ffmpeg is missing.
+        """
+        with self._drawing:
+            run = self._open_run()
+            step, pages = run.step, self._reel.pages(run.step, run._dropped)
+        place = film_path(self._place(path, step, ".mp4" if shutil.which("ffmpeg") else ".webp"))
+        write_film(place, pages, fps=fps, quality=75)
+        return place
+
+    def _place(self, path: str | Path | None, step: int, kind: str) -> Path:
+        stem = re.sub(r"\W+", "_", self.name or "picture")
+        return Path(path or Path.cwd() / f"{stem}_{step:04}_{time.strftime('%H%M%S')}{kind}")
 
     def code(self) -> str:
         """The code that makes this picture again, knob changes included."""
@@ -240,9 +269,9 @@ class Player:
             self.pause()
             self._state = "closed"
             self._panel.close()
-            self._knobs, self._settings = [], {}
+            self._knobs, self._settings, self._beside = [], {}, []
             # The notebook's list of outputs keeps the player itself.
-            self.run = self._panel = self._error = None  # type: ignore[assignment]
+            self.run = self._panel = self._reel = self._error = None  # type: ignore[assignment]
             for key in [key for key, player in _players.items() if player is self]:
                 del _players[key]
         if torch.cuda.is_initialized():
@@ -255,7 +284,7 @@ class Player:
         """The panel, and its picture for pages without a kernel."""
         if self._state == "closed":
             return {"text/plain": repr(self)}
-        return self._panel.bundle(repr(self))
+        return bundle(self._panel.box, self._panel.jpeg, repr(self))
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -282,7 +311,7 @@ class Player:
             with _turn():
                 if run.step >= until or stop():
                     return
-                run.advance()
+                self._take_step()
             now = time.perf_counter()
             self._times.append(now)
             if now >= self._due:
@@ -357,7 +386,21 @@ class Player:
         self._error = None
         self._panel.say()
 
+    # The run; a comparison has several
+
+    def _take_step(self) -> None:
+        self.run.advance()
+
+    def _go_to(self, step: int) -> None:
+        self.run.rewind(step)
+
+    def _recorded(self) -> int:
+        return self.run.recorded
+
     # The picture
+
+    def _frames(self) -> dict[str, Frame]:
+        return {self.name or "": self._frame()}
 
     def _frame(self) -> Frame:
         with _turn():
@@ -369,16 +412,20 @@ class Player:
                 recorded=run.recorded,
                 until=max(self._end, run.recorded),
                 values=list(run._history),
+                beside=[list(other._history) for other in self._beside],
                 changes=[step for step in run.log if step],
                 rate=(len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else None,
                 device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
                 picture=contact_sheet(run.image),
+                dropped=len(run._dropped),
             )
 
     def _draw(self) -> None:
         with self._drawing:  # or an older picture might come after a newer one
             start = time.perf_counter()
-            self._panel.show(self._frame())
+            frame = self._frame()
+            self._panel.show(frame)
+            self._reel.add(frame.step, self._panel.jpeg, frame.dropped)
             settings = self.run.settings
             if any(settings[name] is not self._settings[name] for name in settings):
                 for knob in self._knobs:
@@ -405,7 +452,7 @@ class Player:
     @_event
     def _scrubbed(self, step: int) -> None:
         self.pause()
-        self.rewind(min(step, self.run.recorded))
+        self.rewind(min(step, self._recorded()))
 
     @_event
     def _turned(self, knob: Knob) -> None:
@@ -424,6 +471,10 @@ class Player:
     @_event
     def _saved(self) -> None:
         self._panel.say(f"Saved as {self.save_picture()}")
+
+    @_event
+    def _filmed(self) -> None:
+        self._panel.say(f"Saved as {self.save_film()}")
 
     @_event
     def _copied(self) -> None:
@@ -488,3 +539,6 @@ def _stop_all() -> None:
         player._stop.set()
         if player._thread is not None:  # in the middle of a step, it would crash the end of the process
             player._thread.join(timeout=10)
+
+
+from .compare import compare  # noqa: E402  it is made of what stands above

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from . import AWAY_SECONDS, UNNAMED, _cell
 from .controls import Choice, Control, Knob, Slider, explain
-from .panel import Card, _classed, contact_sheet, encode
+from .panel import Card, _classed, bundle, contact_sheet, encode
 
 __all__ = ["Explorer", "explore"]
 
@@ -147,7 +147,11 @@ class Explorer:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
         """The panel, and its picture for pages without a kernel."""
-        return {"text/plain": repr(self)} if self._closed else self._card.bundle(repr(self))
+        return (
+            {"text/plain": repr(self)}
+            if self._closed
+            else bundle(self._card.box, self._card.jpeg, repr(self))
+        )
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..optimize import RunError
+from ..show import COLORS
 from .controls import Knob, labelled
 
 LONGEST_SIDE = 1024  # of the picture that is sent to the page, in pixels
@@ -51,6 +52,8 @@ body[data-jp-theme-light="false"] .dip-player, html[theme="dark"] .dip-player, .
 .dip-player .dip-knobs { border-top: 1px solid var(--dip-faint); padding-top: 8px; margin: 6px 0;
   overflow: visible; }
 .dip-player .widget-html, .dip-player .widget-html-content { width: 100%; margin: 0; height: auto; }
+.dip-together { flex-flow: row wrap; gap: 12px; overflow: visible; }
+.dip-together > .widget-vbox { flex: 1 1 360px; min-width: 0; overflow: visible; }
 .dip-status, .dip-plot { font-variant-numeric: tabular-nums; }
 .dip-status { display: flex; flex-wrap: wrap; column-gap: 18px; line-height: 1.6; margin-top: 12px; }
 .dip-status span { opacity: .8; white-space: nowrap; }
@@ -82,10 +85,12 @@ class Frame:
     recorded: int
     until: int  # where playing stops
     values: Sequence[float]  # the objective of every recorded step
+    beside: Sequence[Sequence[float]]  # the same of the runs that this one is compared with
     changes: Sequence[int]  # the steps after which a knob was turned
     rate: float | None  # steps a second
     device: str
     picture: np.ndarray  # (H, W, 3 or 4), bytes
+    dropped: int  # how often steps that lay ahead had been dropped
 
 
 class Card:
@@ -104,17 +109,11 @@ class Card:
         main = _row("main", [self.picture, _classed("side", widgets.VBox([*side, self.ticker]))])
         style = widgets.HTML(STYLE, layout=widgets.Layout(display="none"))
         self.box = _classed("player", widgets.VBox([style, main, self.status, self.note]))
-        for widget in self._parts():
+        for widget in within(self.box):
             # ipykernel 7.4 sends what the page says about a widget to the subshell that asked for the widget's
             # last change. After a reload that one is gone, and every click with it; the page's own is right.
             if hasattr(widget.comm, "_reply_subshell_for"):
                 widget.comm._reply_subshell_for = None
-
-    def bundle(self, words: str) -> dict[str, object]:
-        """The box, and its picture for pages without a kernel; by hand, for ipywidgets 7 and 8."""
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
-        picture = base64.b64encode(self.jpeg).decode("ascii")
-        return {"application/vnd.jupyter.widget-view+json": view, "image/jpeg": picture, "text/plain": words}
 
     def tick(self, active: bool) -> None:
         """Let the page send ticks, or stop it."""
@@ -144,19 +143,8 @@ class Card:
 
     def close(self) -> None:
         """Take every widget off the page, and out of the list in which ipywidgets keep them alive."""
-        for widget in self._parts():
-            widget.unobserve_all()
-            for part in (widget, widget.layout, getattr(widget, "style", None)):
-                if part is not None:
-                    part.close()
+        take_away(self.box)
         self.box = None
-
-    def _parts(self) -> list[widgets.DOMWidget]:
-        """Every widget of the panel."""
-        parts = [self.box]
-        for widget in parts:
-            parts += getattr(widget, "children", ())
-        return parts
 
     def fit(self, width: int, height: int) -> None:
         """Show small pictures larger: tiny ones with their pixels to be seen."""
@@ -173,34 +161,35 @@ class Panel(Card):
 
     Args:
         knobs: the controls.
-        events: what to call on play, step, rewind, save, copy and tick, and on scrub with the step.
+        events: what to call on play, step, rewind, save, film, copy and tick, and on scrub with the step.
     """
 
     def __init__(self, knobs: Sequence[Knob], events: Mapping[str, Callable]) -> None:
         super().__init__()
-        self._shown_step, self._buttons = 0, {}
+        self._shown_step, self._buttons, self.events = 0, {}, dict(events)
         for name, text, icon, tooltip in (
             ("rewind", "Start", "fast-backward", "Go back to the start; nothing is lost"),
             ("play", "Play", "play", "Play or pause"),
             ("step", "Step", "step-forward", "Take one step"),
             ("save", "Save picture", "download", "Write the picture to a PNG file"),
+            ("film", "Save film", "film", "Write what was shown so far to a film"),
             ("copy", "Copy settings", "code", "Show the code that makes this picture"),
         ):
             button = _classed(name, widgets.Button(description=text, icon=icon, tooltip=tooltip))
-            button.on_click(lambda _, event=events[name]: event())
+            button.on_click(lambda _, name=name: self.events[name]())
             self._buttons[name] = button
         self._buttons["play"].button_style = "primary"
         # Every move of a drag is sent, so that the first one pauses; the page waits for one to be done before
         # it sends the next.
         self.time = _classed("time", labelled(widgets.IntSlider, "step", "Go to any recorded step", max=1))
-        self.time.observe(lambda change: self._scrubbed(change["new"], events["scrub"]), "value")
-        self.ticker.observe(lambda _: events["tick"](), "value")
+        self.time.observe(lambda change: self._scrubbed(change["new"]), "value")
+        self.ticker.observe(lambda _: self.events["tick"](), "value")
         inputs = [widget for knob in knobs for widget in knob.inputs]
         side = [
             _row("row", [self._buttons[name] for name in ("rewind", "play", "step")]),
             self.time,
             *([_classed("knobs", widgets.VBox(inputs))] if inputs else []),
-            _row("row", [self._buttons[name] for name in ("save", "copy")]),
+            _row("row", [self._buttons[name] for name in ("save", "film", "copy")]),
         ]
         self.enclose(side)
 
@@ -221,9 +210,33 @@ class Panel(Card):
             with play.hold_sync():
                 play.description, play.icon = label, icon
 
-    def _scrubbed(self, step: int, scrub: Callable[[int], None]) -> None:
+    def _scrubbed(self, step: int) -> None:
         if step != self._shown_step:  # else it is this panel that moved the slider
-            scrub(step)
+            self.events["scrub"](step)
+
+
+def bundle(box: widgets.DOMWidget, jpeg: bytes, words: str) -> dict[str, object]:
+    """A box, and its picture for pages without a kernel; by hand, for ipywidgets 7 and 8."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
+    picture = base64.b64encode(jpeg).decode("ascii")
+    return {"application/vnd.jupyter.widget-view+json": view, "image/jpeg": picture, "text/plain": words}
+
+
+def within(box: widgets.DOMWidget) -> list[widgets.DOMWidget]:
+    """A box and every widget in it."""
+    found = [box]
+    for widget in found:
+        found += getattr(widget, "children", ())
+    return found
+
+
+def take_away(box: widgets.DOMWidget) -> None:
+    """Close a box and all that is in it."""
+    for widget in within(box):
+        widget.unobserve_all()
+        for part in (widget, widget.layout, getattr(widget, "style", None)):
+            if part is not None:
+                part.close()
 
 
 def _classed(name: str, widget: widgets.DOMWidget) -> widgets.DOMWidget:
@@ -249,28 +262,32 @@ def status(frame: Frame) -> str:
 def curve(frame: Frame, points: int = 240) -> str:
     """The objective over the steps as an inline SVG: what lies ahead is faint, knob changes are dashed."""
     values, until = frame.values, max(frame.until, frame.recorded, 1)
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    all_values = [value for line in (values, *frame.beside) for value in line]
+    low, high = (min(all_values), max(all_values)) if all_values else (0.0, 1.0)
     span = (high - low) or 1.0
 
-    def path(first: int, last: int) -> str:
+    def path(values: Sequence[float], first: int, last: int, look: str) -> str:
         stride = max(1, math.ceil((last - first) / points))
         steps = [*range(first, last, stride), last]
         spots = (f"{1000 * i / until:.0f} {96 - 92 * (values[i - 1] - low) / span:.1f}" for i in steps)
-        return "M" + "L".join(spots)
+        return f'<path d="M{"L".join(spots)}" {look}/>'
 
     def upright(step: int, look: str) -> str:
         x = f"{1000 * step / until:.0f}"
         return f'<line x1="{x}" x2="{x}" y1="0" y2="100" {look}/>'
 
+    line = 'stroke="var(--dip-line)" stroke-width='
     parts = [upright(step, 'stroke="var(--dip-mark)" stroke-dasharray="3 3"') for step in frame.changes]
+    parts += [
+        path(other, 1, len(other), 'stroke="currentColor" opacity=".35"') for other in frame.beside if other
+    ]
     if frame.recorded > max(frame.step, 1):
-        ahead = path(max(frame.step, 1), frame.recorded)
-        parts.append(f'<path d="{ahead}" stroke="var(--dip-line)" stroke-width="1.5" opacity=".35"/>')
+        parts.append(path(values, max(frame.step, 1), frame.recorded, f'{line}"1.5" opacity=".35"'))
     if frame.step:
-        parts.append(f'<path d="{path(1, frame.step)}" stroke="var(--dip-line)" stroke-width="2"/>')
+        parts.append(path(values, 1, frame.step, f'{line}"2"'))
     parts.append(upright(frame.step, 'stroke="currentColor" opacity=".45"'))
     label = f"The objective over {frame.recorded} steps, from {low:.3g} to {high:.3g}"
-    ends = f"<span>{high:.3g}</span><span>{low:.3g}</span>" if values else ""
+    ends = f"<span>{high:.3g}</span><span>{low:.3g}</span>" if all_values else ""
     return (
         f'<div class="dip-plot"><div class="dip-values">{ends}</div>'
         f'<svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label="{label}">'
@@ -313,25 +330,26 @@ def encode(picture: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def still(frame: Frame) -> bytes:
-    """The picture and its curve side by side, as JPEG: what a notebook shows where there is no kernel."""
+def still(frames: Mapping[str, Frame]) -> bytes:
+    """Pictures by title and their curves, side by side, as JPEG: what a notebook shows where there is no kernel."""
     from matplotlib.figure import Figure  # not pyplot: no global state
 
-    height, width = frame.picture.shape[:2]
-    figure = Figure(figsize=(7.6, 3.2), dpi=120, layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[min(2.0, max(0.8, width / height)), 1.3])
-    small = max(height, width) <= 128
-    left.imshow(
-        Image.open(io.BytesIO(encode(frame.picture))), interpolation="nearest" if small else "lanczos"
-    )
-    left.set_axis_off()
-    right.plot(range(1, frame.step + 1), frame.values[: frame.step], color="#0072b2")
-    for step in frame.changes:
-        if step <= frame.step:
-            right.axvline(step, color="#d55e00", linestyle=":", linewidth=1)
-    right.set(xlabel="step", ylabel="objective")
-    right.xaxis.get_major_locator().set_params(integer=True)
-    right.spines[["top", "right"]].set_visible(False)
+    widths = [min(2.0, max(0.8, f.picture.shape[1] / f.picture.shape[0])) for f in frames.values()]
+    figure = Figure(figsize=(4.2 + 3.4 * len(frames), 3.2), dpi=120, layout="constrained")
+    *pictures, curves = figure.subplots(1, len(frames) + 1, width_ratios=[*widths, 1.3])
+    for axes, (title, frame), color in zip(pictures, frames.items(), COLORS, strict=False):
+        smooth = "nearest" if max(frame.picture.shape[:2]) <= 128 else "lanczos"
+        axes.imshow(Image.open(io.BytesIO(encode(frame.picture))), interpolation=smooth)
+        axes.set_axis_off()
+        curves.plot(range(1, frame.step + 1), frame.values[: frame.step], color=color, label=title)
+        for step in frame.changes:
+            if step <= frame.step:
+                curves.axvline(step, color="#d55e00", linestyle=":", linewidth=1)
+        if len(frames) > 1:
+            axes.set_title(title, color=color)
+    curves.set(xlabel="step", ylabel="objective")
+    curves.xaxis.get_major_locator().set_params(integer=True)
+    curves.spines[["top", "right"]].set_visible(False)
     file = io.BytesIO()
     figure.savefig(file, format="jpeg", pil_kwargs={"quality": 90})
     return file.getvalue()
