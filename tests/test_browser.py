@@ -74,6 +74,7 @@ def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
     }
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
     command += ["--allow-root", "--IdentityProvider.token=dip", "--LabApp.expose_app_in_browser=True"]
+    command += ["--JupyterNotebookApp.expose_app_in_browser=True"]  # Notebook 7, which the same server serves
     command += [f"--ServerApp.root_dir={folder / 'notebooks'}"]
     with open(folder / "log", "wb") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
@@ -109,7 +110,15 @@ def browser() -> Iterator[Any]:
 class Reader:
     """Somebody in front of a notebook: runs cells, clicks, and looks at the screen."""
 
-    def __init__(self, browser: Any, lab: tuple[str, Path], name: str, cells: list[str], shots: Path) -> None:
+    def __init__(
+        self,
+        browser: Any,
+        lab: tuple[str, Path],
+        name: str,
+        cells: list[str],
+        shots: Path,
+        front: str = "lab",
+    ) -> None:
         address, folder = lab
         listed = [
             {"cell_type": "code", "id": f"cell-{i}", "metadata": {}, "source": text}
@@ -119,12 +128,24 @@ class Reader:
         kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
         notebook = {"cells": listed, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
         (folder / f"{name}.ipynb").write_text(json.dumps(notebook))
-        self.shots = shots
-        self.page = browser.new_page()
-        self.page.goto(f"{address}/lab/workspaces/{name}/tree/{name}.ipynb?token=dip")
-        self.ready()
+        self.shots, self.browser = shots, browser
+        where = {"lab": f"lab/workspaces/{name}/tree/{name}.ipynb", "notebook": f"notebooks/{name}.ipynb"}[
+            front
+        ]
+        self.address = f"{address}/{where}?token=dip"
+        self.open()
         for i in range(len(cells)):
             self.run(i)
+
+    def open(self) -> None:
+        """Open the notebook on a new page."""
+        self.page = self.browser.new_page()
+        self.page.goto(self.address)
+        self.ready()
+
+    def kernel(self, what: str) -> None:
+        """Interrupt or restart the kernel."""
+        self.page.evaluate(f"window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.{what}()")
 
     def ready(self) -> None:
         """Wait until the notebook is there and its kernel is connected."""
@@ -132,7 +153,7 @@ class Reader:
             "window.jupyterapp?.shell?.currentWidget?.sessionContext?.isReady", timeout=120_000
         )
         self.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.ready")
-        self.page.evaluate("window.jupyterapp.shell.collapseLeft()")
+        self.page.evaluate("window.jupyterapp.shell.collapseLeft?.()")
 
     def run(self, cell: int) -> None:
         """Run a cell and wait until it is done."""
@@ -159,6 +180,10 @@ class Reader:
         track = self.page.locator(f".dip-{part} .noUi-base").nth(nth)
         box = track.bounding_box()
         track.click(position={"x": box["width"] * place, "y": box["height"] / 2}, force=True)
+
+    def prompts(self) -> list[str]:
+        """The numbers beside the cells."""
+        return self.page.locator(".jp-InputPrompt").all_inner_texts()
 
     def status(self) -> str:
         """The line under the picture."""
@@ -207,19 +232,22 @@ def reader(
     """Make a reader by ``reader(cell, cell, …)``; the first cell, the setup, is put before them."""
     readers = []
 
-    def read(*cells: str) -> Reader:
+    def read(*cells: str, front: str = "lab") -> Reader:
+        if front == "notebook":
+            pytest.importorskip("notebook", reason="Notebook 7 is not installed: pip install notebook")
         name = re.sub(r"\W+", "_", request.node.name)
-        readers.append(Reader(browser, lab, name, [SETUP, *cells], tmp_path))
+        readers.append(Reader(browser, lab, name, [SETUP, *cells], tmp_path, front))
         return readers[-1]
 
     yield read
     for each in readers:
-        each.command("kernelmenu:shutdown")
+        each.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
         each.page.close()
 
 
-def test_a_reader_plays(reader: Any) -> None:
-    at = reader(SHOW)
+@pytest.mark.parametrize("front", ["lab", "notebook"])
+def test_a_reader_plays(reader: Any, front: str) -> None:
+    at = reader(SHOW, front=front)
     at.says("ready: press Play")
     first = at.picture()
 
@@ -291,6 +319,44 @@ def test_rerun_and_reload_while_it_plays(reader: Any) -> None:
     at.wait(lambda: at.step() > before + 5, "the thread goes on behind the page's back")
     at.click("play")
     at.says("paused")
+
+
+AWAY = float(os.environ.get("DIP_AWAY_SECONDS", "4"))  # the browser is gone for so long
+
+
+@pytest.mark.parametrize("front", ["lab", "notebook"])
+def test_a_closed_tab_an_interrupt_and_a_restart(reader: Any, front: str) -> None:
+    at = reader(SHOW, front=front)
+    at.click("play")
+    at.wait(lambda: at.step() > 5, "five steps")
+    at.command("docmanager:save")
+    left = at.step()
+    at.page.close(run_before_unload=False)
+    time.sleep(AWAY)
+    at.open()
+    at.page.wait_for_selector(".dip-status", timeout=60_000)
+    at.wait(lambda: at.step() > left + 10 * AWAY, "the steps taken meanwhile")
+    at.shoot("back")
+
+    at.kernel("interrupt")
+    at.says("paused")
+    stopped, still = at.step(), at.picture()
+    at.page.wait_for_timeout(400)
+    assert (at.step(), at.picture()) == (stopped, still)
+    at.click("play")
+    at.wait(lambda: at.step() > stopped + 5, "going on after the interrupt")
+
+    at.kernel("restart")
+    at.page.wait_for_timeout(500)
+    at.shoot("restarted")
+    for _ in range(2):  # pressed twice
+        at.command("runmenu:run-all")
+    at.wait(lambda: "[2]" in at.prompts()[-1] or "[4]" in at.prompts()[-1], "all cells have run", seconds=60)
+    at.says("ready: press Play")
+    assert at.page.locator(".dip-player").count() == 1
+    assert not at.page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count()
+    at.click("play")
+    at.wait(lambda: at.step() > 5, "five steps after the restart")
 
 
 def test_ticks_and_a_reload(reader: Any) -> None:

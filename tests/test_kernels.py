@@ -19,7 +19,13 @@ from dip_lessons.environment import SETUP_CELL
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
-COLAB = ("ipykernel==6.17.1", "ipython==7.34.0", "ipywidgets==7.7.1")  # frozen there
+PACKAGES = {
+    "colab": ("ipykernel==6.17.1", "ipython==7.34.0", "ipywidgets==7.7.1"),  # frozen there
+    "7.3": ("ipykernel==7.3.0",),  # the last whose comms answer to the subshell that asked
+}
+LESSONS = os.environ.get(
+    "DIP_COLAB_LESSONS", "00_*"
+)  # of notebooks/, to be run as on Colab; "*" takes an hour
 
 SETUP = """
 import sys, time, types, torch
@@ -56,11 +62,11 @@ class Page:
         self.client.control_channel.send(self.client.session.msg("create_subshell_request"))
         return self.client.get_control_msg(timeout=10)["content"].get("subshell_id")
 
-    def execute(self, text: str, **options: Any) -> dict:
+    def execute(self, text: str, seconds: float = 60, **options: Any) -> dict:
         """Execute a cell and return its reply."""
         request = self.client.execute(text, **options)
         while True:
-            reply = self.client.get_shell_msg(timeout=60)
+            reply = self.client.get_shell_msg(timeout=seconds)
             if reply["parent_header"].get("msg_id") == request:
                 return reply["content"]
 
@@ -130,31 +136,44 @@ class Page:
             pass
 
 
-@pytest.fixture(scope="module")
-def colab_packages(request: pytest.FixtureRequest) -> Path:
-    """A folder with Colab's kernel and widgets, kept from one test run to the next."""
-    folder = request.config.cache.mkdir("colab_kernel")
+def installed(name: str, cache: pytest.Cache) -> Path:
+    """A folder with the packages of that name, kept from one test run to the next."""
+    folder = cache.mkdir(f"kernel_{name}")
     done = folder / "installed"
     if not done.exists():
-        command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(folder), "--upgrade", *COLAB]
+        packages = PACKAGES[name]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--target",
+            str(folder),
+            "--upgrade",
+            *packages,
+        ]
+        if name != "colab":  # the rest is what is installed here
+            command += ["--no-deps"]
         result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         if result.returncode != 0:
-            pytest.skip(f"{', '.join(COLAB)} cannot be installed: {result.stderr.strip()[-300:]}")
+            pytest.skip(f"{', '.join(packages)} cannot be installed: {result.stderr.strip()[-300:]}")
         done.touch()
     return folder
 
 
-@pytest.fixture(scope="module", params=["installed", "subshell", "colab"])
+@pytest.fixture(scope="module", params=["newest", "newest subshell", "7.3 subshell", "colab"])
 def page(
     request: pytest.FixtureRequest, root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Page]:
     """A kernel in which a run stands ready; in `colab` the versions and the module of that name."""
-    colab = request.param == "colab"
+    name, *subshell = request.param.split()
     paths = [str(root)]
-    if colab:
-        paths.insert(0, str(request.getfixturevalue("colab_packages")))
+    if name in PACKAGES:
+        paths.insert(0, str(installed(name, request.config.cache)))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     environment["IPYTHONDIR"] = str(tmp_path_factory.mktemp("ipython"))
+    environment["DIP_BUDGET"] = "quick"
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel(env=environment, cwd=str(tmp_path_factory.mktemp("work")))
     client = manager.client()
@@ -162,13 +181,12 @@ def page(
     try:
         client.wait_for_ready(timeout=120)
         page = Page(client)
-        page.manager = manager
-        if request.param == "subshell":
+        page.manager, page.colab, page.expected = manager, name == "colab", PACKAGES.get(name, ())
+        if subshell:
             page.subshell = page.open_subshell()
             if page.subshell is None:
                 pytest.skip("this ipykernel has no subshells")
-        page.run(SETUP.format(colab=colab))
-        page.colab = colab
+        page.run(SETUP.format(colab=page.colab))
         yield page
     finally:
         client.stop_channels()
@@ -178,8 +196,10 @@ def page(
 def test_versions(page: Page) -> None:
     page.run("import ipykernel, ipywidgets, IPython")
     versions = page.value("[ipykernel.__version__, IPython.__version__, ipywidgets.__version__]")
-    if page.colab:
-        assert versions == [package.partition("==")[2] for package in COLAB]
+    found = dict(zip(("ipykernel", "ipython", "ipywidgets"), versions, strict=True))
+    assert {package: found[package.partition("==")[0]] for package in page.expected} == {
+        package: package.partition("==")[2] for package in page.expected
+    }
     page.show()
     assert page.value("player.ticks") is page.colab
 
@@ -324,3 +344,60 @@ def test_rerun_while_it_plays(page: Page) -> None:
     assert page.value("old.state") == "closed"
     assert len(counts) == 1
     page.run("player.close()")
+
+
+def test_run_all_pressed_twice(page: Page) -> None:
+    """All cells wait in the kernel's queue twice; the reader has pressed Play before."""
+    page.show()
+    page.click("play")
+    page.wait("player.state == 'playing'")
+    page.run("before = run.step")
+    cells = [
+        "player = play(run, name='player')\nplayer",
+        "player.result(before + 200).step",
+        "player.play(3);",
+    ]
+    requests = [page.client.execute(text) for _ in range(2) for text in cells]
+    for request in requests:
+        reply = page.client.get_shell_msg(timeout=60)
+        assert (reply["parent_header"]["msg_id"], reply["content"]["status"]) == (request, "ok"), reply
+    page.parts = page.value(PARTS)
+    page.move("tick", 10**6 + 2)
+    page.wait("player.state == 'paused' and run.step == max(before + 200, run.recorded)")
+    assert page.value("len(__import__('dip_lessons').player._players)") == 1
+
+
+def test_a_slider_dragged_wildly(page: Page) -> None:
+    """Ten seconds of moves of both kinds of sliders, sixty a second, all at once; and nobody who looks."""
+    page.show(
+        "play(dip.optimize(dip.Pixels(16), dip.channel('0', 1), network, steps=10**6), controls=['lr'])"
+    )
+    page.click("play")
+    page.move("tick", 10**6 + 3)
+    page.wait("player.run.step > 5")
+    for i in range(300):
+        page.move("lr", 0.001 * (i % 90 + 1))
+        page.move("time", i * 7 % 23)
+    page.move("lr", 0.5)
+    page.wait("player.run.settings['lr'] == 0.5", seconds=60)
+    assert page.value("player.state") == "paused"
+    assert page.value("player.run.step == player._panel.time.value == player.run.recorded")
+    step = page.value("player.run.step")
+    page.click("step")
+    page.move("tick", 10**6 + 4)
+    page.wait(f"player.run.step == {step + 1}")
+
+
+def test_lessons_run_as_on_colab(page: Page, root: Path) -> None:
+    """Colab's kernel and widgets, and what the setup cell takes for Colab; torch is the one installed here."""
+    if not page.colab:
+        pytest.skip("the notebooks' own tests run them in the kernel that is installed")
+    notebooks = sorted((root / "notebooks").glob(f"{LESSONS}.ipynb"))
+    assert notebooks
+    for notebook in notebooks:
+        cells = json.loads(notebook.read_text("utf-8"))["cells"]
+        for text in ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"):
+            reply = page.execute(text, seconds=600)
+            assert reply["status"] == "ok", "\n".join([notebook.name, text, *reply.get("traceback", [])])
+        assert page.value("all(p.ticks for p in __import__('dip_lessons').player._players.values())")
+        page.drain()
