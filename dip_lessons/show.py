@@ -51,7 +51,7 @@ def show(
     """
     buffer = io.BytesIO()
     sheet(images, titles, columns=columns, side=side).save(buffer, "JPEG", quality=quality)
-    display(Image(buffer.getvalue(), format="jpeg", alt=caption or None))
+    display(Image(buffer.getvalue(), format="jpeg", metadata=_words(caption)))
     say_caption(caption)
 
 
@@ -133,7 +133,7 @@ def curves(
         axes.legend(frameon=False, fontsize=9)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    display(Image(buffer.getvalue(), format="png", alt=caption or None))
+    display(Image(buffer.getvalue(), format="png", metadata=_words(caption)))
     say_caption(caption)
 
 
@@ -273,6 +273,11 @@ def finish(runs: Run | Mapping[str, Run] | Iterable[Run]) -> None:
                 line.update(HTML(_bar(text, done, total))) if line else None
     if line:
         line.update(HTML(""))
+
+
+def _words(caption: str) -> dict[str, str] | None:
+    """The alternative text of a picture, as metadata: Colab's IPython has no argument for it."""
+    return {"alt": caption} if caption else None
 
 
 def _bar(text: str, done: int, total: int) -> str:
