@@ -45,8 +45,8 @@ def slow(activations):
     time.sleep(0.02)
     return activations["0"][:, 1].mean(dim=(1, 2)) / (activations["0"].std(dim=(1, 2, 3)) + 1)
 
-def make(steps=100_000):
-    return dip.optimize(dip.Fourier((48, 64)), dip.Objective(slow, ["0"]), network, steps=steps)
+def make(steps=100_000, lr=0.05):
+    return dip.optimize(dip.Fourier((48, 64)), dip.Objective(slow, ["0"]), network, steps=steps, lr=lr)
 """
 COLAB = 'sys.modules["google"] = sys.modules["google.colab"] = types.ModuleType("google.colab")'
 SHOW = "run = make()\nplayer = play(run, controls=['lr', 'decay', pick_channel(network)])\nplayer"
@@ -476,6 +476,64 @@ CONTRAST = """selector => {
 }"""
 
 
+NAME = """element => element.ariaLabel || element.innerText || element.title ||
+    element.labels?.[0]?.innerText || element.closest('.jupyter-widgets')?.querySelector('label')?.innerText"""
+
+
+def test_compared_runs_stand_side_by_side(reader: Any) -> None:
+    at = reader(
+        "runs = {f'lr {lr}': make(30, lr) for lr in (0.05, 0.5)}\n"
+        "player = dip.compare(runs, controls=['lr'])\nplayer"
+    )
+    boxes = [panel.bounding_box() for panel in at.page.locator(".dip-player").all()]
+    assert len(boxes) == 2
+    assert boxes[0]["y"] == boxes[1]["y"]
+    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+    at.page.locator("button.dip-play").nth(1).click()  # either panel's
+    at.says("done")
+    told = at.page.locator(".dip-status").all_inner_texts()
+    assert ["step 30 of 30" in text for text in told] == [True, True]
+    assert told[0] != told[1]  # the values
+    at.shoot("side by side")
+    at.page.set_viewport_size({"width": 400, "height": 1000})
+    at.page.wait_for_timeout(500)
+    boxes = [panel.bounding_box() for panel in at.page.locator(".dip-player").all()]
+    assert max(box["x"] + box["width"] for box in boxes) <= 400
+    assert boxes[0]["y"] + boxes[0]["height"] <= boxes[1]["y"]  # one below the other
+
+
+PLAYED = float(os.environ.get("DIP_PLAY_SECONDS", "12"))  # ten minutes by hand
+
+
+def test_memory_of_the_page_stays_flat(reader: Any) -> None:
+    """Pictures and curves that are replaced are let go."""
+    at = reader(SHOW)
+    at.click("play")
+    session = at.page.context.new_cdp_session(at.page)
+    session.send("Performance.enable")
+
+    def used() -> dict[str, float]:
+        session.send("HeapProfiler.collectGarbage")
+        return {
+            metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]
+        }
+
+    at.page.wait_for_timeout(3000)
+    first, frames, seen = used(), 0, ""
+    end = time.monotonic() + PLAYED
+    while time.monotonic() < end:
+        at.page.wait_for_timeout(1000)
+        frames += at.status() != seen
+        seen = at.status()
+    last = used()
+    print(
+        *(f"{name} {first[name]:.4g} -> {last[name]:.4g}" for name in ("JSHeapUsedSize", "Nodes")), sep=", "
+    )
+    assert frames > PLAYED / 3  # it did play
+    assert last["JSHeapUsedSize"] < first["JSHeapUsedSize"] + 3e6
+    assert last["Nodes"] < first["Nodes"] + 500
+
+
 def test_readable_in_both_themes_on_a_phone_and_by_keyboard(reader: Any) -> None:
     at = reader(SHOW.replace("make()", "make(40)"))
     at.click("play")
@@ -505,5 +563,13 @@ def test_readable_in_both_themes_on_a_phone_and_by_keyboard(reader: Any) -> None
     for _ in range(20):
         order.append(at.page.evaluate(FOCUSED))
         at.page.keyboard.press("Tab")
-    names = ["rewind", "play", "step", "time", "knobs", "save", "copy"]
-    assert list(dict.fromkeys(order))[:7] == [f"dip-{name}" for name in names]
+    names = ["rewind", "play", "step", "time", "knobs", "save", "film", "copy"]
+    assert list(dict.fromkeys(order))[:8] == [f"dip-{name}" for name in names]
+
+    at.page.focus("button.dip-step")
+    before = at.step()
+    at.page.keyboard.press("Enter")
+    at.wait(lambda: at.step() == before + 1, "a step by keyboard")
+    for role in ("button", "combobox", "spinbutton", "img"):
+        for part in at.page.locator(".dip-player").get_by_role(role).all():
+            assert part.evaluate(NAME), f"a {role} without a name for screen readers"
