@@ -279,6 +279,18 @@ def test_rewinding_to_any_step_and_going_on_is_exact(optimizer: str) -> None:
     assert fingerprint(run.advance(3)) == trajectory(small_run(optimizer=optimizer), 40)[-1]
 
 
+@pytest.mark.parametrize(("here", "there", "repeated"), [(20, 30, 10), (30, 20, 4), (20, 20, 0), (5, 35, 3)])
+def test_rewinding_starts_from_what_is_nearest(here: int, there: int, repeated: int) -> None:
+    """From here, or from the checkpoint at 0, 16 or 32."""
+    calls: list[None] = []
+    counted = Objective(lambda a: (calls.append(None), a["1"].mean(dim=(1, 2, 3)))[1], ["1"])
+    run = small_run(objective=counted).advance(40).rewind(here)
+    calls.clear()
+    run.rewind(there)
+    assert len(calls) == repeated
+    assert torch.equal(run.image, small_run(objective=counted).advance(there).image)
+
+
 def test_rewinding_elsewhere_is_refused() -> None:
     run = small_run().advance(3)
     before = fingerprint(run)
