@@ -588,7 +588,7 @@ def test_save_film(network: dip.Network, tmp_path, monkeypatch: pytest.MonkeyPat
             player.save_film(name)
 
 
-def test_a_long_film_is_thinned_evenly() -> None:
+def test_a_long_film_is_thinned_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     reel = reels.Reel()
     picture = encode(np.zeros((4, 4, 3), np.uint8))
     for step in range(10_000):
@@ -599,6 +599,12 @@ def test_a_long_film_is_thinned_evenly() -> None:
     assert max(np.diff(chosen)) < 3 * 10_000 / 120  # no jump
     assert len(reel.pages(9999, [])) > 90
     assert len(reel.pages(9999, [4000])) < 60  # of those up to 4000
+    monkeypatch.setattr(reels, "LARGEST", 10 * len(picture))
+    reel = reels.Reel()
+    for step in range(100):
+        reel.add(step, picture, 0)
+        assert len(reel._shown) <= 10
+    assert reel.pages(99, [])[0].size == (4, 4)
     assert reels.evenly([1, 2, 50], 3) == [1, 2, 50]
 
 

@@ -234,13 +234,12 @@ class Player:
             Image.fromarray(frame.picture).save(part, "PNG")
         return place
 
-    def save_film(self, path: str | Path | None = None, *, fps: float = 12) -> Path:
+    def save_film(self, path: str | Path | None = None) -> Path:
         """Write what the panel has shown, from its first picture to the present one, as a film; return its path.
 
         Args:
             path: where to, as .mp4, .webp or .gif; None makes a name in the working directory, of an .mp4 where
                 there is ffmpeg, which makes one, and of a .webp elsewhere.
-            fps: pictures a second.
 
         Raises OSError if it cannot be written, ValueError for another kind of file, RuntimeError where an .mp4
         is asked for and ffmpeg is missing.
@@ -249,7 +248,7 @@ class Player:
             run = self._open_run()
             step, pages = run.step, self._reel.pages(run.step, run._dropped)
         place = film_path(self._place(path, step, ".mp4" if shutil.which("ffmpeg") else ".webp"))
-        write_film(place, pages, fps=fps, quality=75)
+        write_film(place, pages, quality=75)
         return place
 
     def _place(self, path: str | Path | None, step: int, kind: str) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 LONGEST = 240  # pictures; a film has half as many at the most, ten seconds
+LARGEST = 24 * 2**20  # bytes of all of them
 
 
 class Reel:
@@ -20,8 +21,10 @@ class Reel:
     def add(self, step: int, jpeg: bytes, dropped: int) -> None:
         """Keep a picture; ``dropped`` is how often steps had been dropped when it was made."""
         self._shown[step] = dropped, jpeg
-        if len(self._shown) > LONGEST:
-            self._shown = {s: self._shown[s] for s in evenly(sorted(self._shown), LONGEST // 2)}
+        if len(self._shown) > LONGEST or sum(len(jpeg) for _, jpeg in self._shown.values()) > LARGEST:
+            self._shown = {
+                s: self._shown[s] for s in evenly(sorted(self._shown), max(2, len(self._shown) // 2))
+            }
 
     def pages(self, step: int, dropped: Sequence[int]) -> list[Image.Image]:
         """The pictures from the first to that of ``step``, without those of steps that were dropped since.
