@@ -221,7 +221,7 @@ def player() -> None:
         panel.play()
         drawn.clear()
         time.sleep(1.5)
-        pictures = (len(drawn) - 1) / (drawn[-1] - drawn[0])
+        pictures = len(drawn) / 1.5
         start = time.perf_counter()
         panel.pause()
         waits.append((1000 * (time.perf_counter() - start), pictures))
