@@ -258,6 +258,9 @@ def test_play_knob_pause_scrub_step(page: Page) -> None:
 def test_result_in_a_later_cell(page: Page) -> None:
     page.show()
     page.click("play")
+    page.wait(
+        "player.state == 'playing'"
+    )  # or, in a subshell, the click would come while the cell takes steps
     page.run("finished = player.result(run.step + 10)")
     assert page.value("finished is run and player.state == 'paused'")
     request = page.client.execute("player.result(run.step + 1)")
