@@ -357,7 +357,7 @@ def test_run_all_pressed_twice(page: Page) -> None:
     page.run("before = run.step")
     cells = [
         "player = play(run, name='player')\nplayer",
-        "player.result(before + 200).step",
+        "player.result(before + 60).step",
         "player.play(3);",
     ]
     requests = [page.client.execute(text) for _ in range(2) for text in cells]
@@ -366,7 +366,7 @@ def test_run_all_pressed_twice(page: Page) -> None:
         assert (reply["parent_header"]["msg_id"], reply["content"]["status"]) == (request, "ok"), reply
     page.parts = page.value(PARTS)
     page.move("tick", 10**6 + 2)
-    page.wait("player.state == 'paused' and run.step == max(before + 200, run.recorded)")
+    page.wait("player.state == 'paused' and run.step == max(before + 60, run.recorded)")
     assert page.value("len(__import__('dip_lessons').player._players)") == 1
 
 
