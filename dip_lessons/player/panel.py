@@ -102,8 +102,6 @@ class Card:
         self.jpeg, self.width = b"", 0
         self.ticker = widgets.Play(max=10**9, interval=20, layout=widgets.Layout(display="none"))
         self.picture = _classed("picture", widgets.Image(format="jpeg"))
-        if self.picture.has_trait("tooltip"):  # which is what a screen reader calls it; ipywidgets 8
-            self.picture.tooltip = "The picture at the step told below"
         self.status, self.note = _classed("strip", widgets.HTML()), _classed("message", widgets.HTML())
 
     def enclose(self, side: Sequence[widgets.DOMWidget]) -> None:

@@ -9,6 +9,7 @@ function turn({start, fov, label}, sweep, draw) {
   canvas.setAttribute("aria-label", label);
 
   function paint(density) {
+    cancelAnimationFrame(asked); // or a coarse picture that was asked for earlier might come after the fine one
     asked = 0;
     canvas.width = Math.max(1, Math.round(canvas.clientWidth * density));
     canvas.height = Math.max(1, Math.round(canvas.clientHeight * density));
