@@ -9,7 +9,7 @@ import operator
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from pathlib import Path
@@ -178,13 +178,13 @@ class Run:
             gradients = torch.autograd.grad(-values.sum(), self.parameters, allow_unused=True)
         if all(g is None for g in gradients):
             raise RuntimeError("the objective does not depend on the picture's parameters")
-        if not all(g.isfinite().all() for g in gradients if g is not None):
+        if not _finite(gradients):
             raise FloatingPointError("the objective's gradient holds NaN or infinite numbers")
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
         try:
             self.optimizer.step()
-            if not all(p.isfinite().all() for p in self.parameters):
+            if not _finite(self.parameters):
                 raise FloatingPointError("the step made parameters NaN or infinite")
         except BaseException:
             self._return_to(self.step)  # some of the parameters may have been changed already
@@ -475,6 +475,11 @@ class Run:
         return (
             f"<run of {type(self.parameterization).__name__} for {self.settings['objective']}: {now}{value}>"
         )
+
+
+def _finite(tensors: Iterable[Tensor | None]) -> bool:
+    """Whether all numbers are finite: one NaN or infinite number makes the sum so, and sums are cheap."""
+    return all(bool(t.sum().isfinite()) for t in tensors if t is not None)
 
 
 def _check(

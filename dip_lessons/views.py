@@ -265,12 +265,17 @@ def resample(image: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor:
 
     Returns (N, C, h, w), differentiable in ``image``.
     """
-    height, width = image.shape[-2:]
-    # affine_grid counts both sides in halves of their own size: pixels = normalised · size / 2.
-    to_pixels = matrix.new_tensor([size[1] / 2, size[0] / 2, 1.0])
-    from_pixels = matrix.new_tensor([2 / width, 2 / height])[:, None]
-    grid = F.affine_grid(matrix * to_pixels * from_pixels, [len(image), 1, *size], align_corners=False)
-    return F.grid_sample(image, grid, padding_mode="reflection", align_corners=False)
+    h, w = size
+    per_half = image.new_tensor(
+        [2 / image.shape[-1], 2 / image.shape[-2]]
+    )  # grid_sample counts in half sides
+    along, down, shift = (matrix * per_half[:, None]).unbind(
+        dim=-1
+    )  # each (N, 2): a step to the right, down; t
+    x, y = (torch.arange(n, device=image.device, dtype=image.dtype) - (n - 1) / 2 for n in (w, h))
+    rows = along[:, None, None] * x[:, None]  # (N, 1, w, 2)
+    columns = (down[:, None] * y[:, None] + shift[:, None])[:, :, None]  # (N, h, 1, 2)
+    return F.grid_sample(image, rows + columns, padding_mode="reflection", align_corners=False)
 
 
 def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
@@ -280,9 +285,8 @@ def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
     offsets = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
     kernel = torch.exp(-0.5 * (offsets / sigma.clamp(min=1e-3)[:, None]) ** 2)  # (N, 2·radius + 1)
     kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0)[:, None]
-    x = F.pad(image, (radius, radius, radius, radius), mode="reflect").reshape(
-        1, n * channels, -1, width + 2 * radius
-    )
+    x = F.pad(image, (radius, radius, radius, radius), mode="reflect")
+    x = x.reshape(1, n * channels, -1, width + 2 * radius).contiguous(memory_format=torch.channels_last)
     x = F.conv2d(x, kernel[:, :, None, :], groups=n * channels)
     x = F.conv2d(x, kernel[:, :, :, None], groups=n * channels)
     return x.reshape(n, channels, height, width)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .. import assets
 from .base import Parameterization
 from .color import from_image
-from .fourier import frequencies
+from .fourier import frequencies, irfft2
 
 SIDE, RINGS = 256, 24
 
@@ -90,9 +90,7 @@ class PhaseOnly(Parameterization):
         self.register_buffer("magnitude", natural_magnitude(height, width).to(device), persistent=False)
 
     def raw(self) -> Tensor:
-        return torch.fft.irfft2(
-            torch.polar(self.magnitude.expand_as(self.phase), self.phase), s=self.size, norm="ortho"
-        )
+        return irfft2(torch.polar(self.magnitude.expand_as(self.phase), self.phase), self.size)
 
     def set_raw(self, z: Tensor) -> None:
         """The phases of z: the nearest picture with natural magnitudes."""
