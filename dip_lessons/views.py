@@ -61,11 +61,10 @@ class Views:
         n = self.count * (1 if self.shared else batch)  # how many ways of seeing are drawn
         matrix = self.draw(n, (height, width), generator)
         if channels == 4:
-            views = self._over_background(image, n, generator)
-        else:
-            views = image if self.count == 1 else image.repeat(self.count, 1, 1, 1)
+            image = self._over_background(image, n, generator)
         # Where pictures are seen in the same way, they are channels of one picture.
-        views = resample(views.reshape(n, -1, height, width), matrix.to(image), size)
+        seen = image.reshape(len(image) // batch, -1, height, width) if self.shared else image
+        views = resample(seen, matrix.to(image), size)
         if self.blur * self.strength > 0:
             sigma = self.blur * self.strength * torch.rand(n, generator=generator)
             views = gaussian_blur(views, sigma.to(image))
@@ -256,26 +255,28 @@ BACKGROUNDS: dict[str, Callable[[int, tuple[int, int], torch.Generator], Tensor]
 
 
 def resample(image: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor:
-    """Sample (N, C, H, W) at M q for every pixel q of a view: bilinear, mirrored at the border.
+    """Sample pictures at M q for every pixel q of a view: bilinear, mirrored at the border.
 
     Args:
         image: (N, C, H, W).
-        matrix: (N, 2, 3), from pixels (x, y) of the view to those of the picture, counted from their centres.
+        matrix: (k·N, 2, 3), from pixels (x, y) of a view to those of the picture, counted from their centres:
+            k views of each picture, matrix i·N + b for picture b.
         size: (h, w) of the view.
 
-    Returns (N, C, h, w), differentiable in ``image``.
+    Returns (k·N, C, h, w), differentiable in ``image``.
     """
-    h, w = size
+    pictures, (h, w) = len(image), size
     per_half = image.new_tensor(
         [2 / image.shape[-1], 2 / image.shape[-2]]
     )  # grid_sample counts in half sides
-    along, down, shift = (matrix * per_half[:, None]).unbind(
-        dim=-1
-    )  # each (N, 2): a step to the right, down; t
+    along, down, shift = (matrix * per_half[:, None]).unbind(dim=-1)  # each (k·N, 2): a step right, down; t
     x, y = (torch.arange(n, device=image.device, dtype=image.dtype) - (n - 1) / 2 for n in (w, h))
-    rows = along[:, None, None] * x[:, None]  # (N, 1, w, 2)
-    columns = (down[:, None] * y[:, None] + shift[:, None])[:, :, None]  # (N, h, 1, 2)
-    return F.grid_sample(image, rows + columns, padding_mode="reflection", align_corners=False)
+    rows = along[:, None, None] * x[:, None]  # (k·N, 1, w, 2)
+    columns = (down[:, None] * y[:, None] + shift[:, None])[:, :, None]  # (k·N, h, 1, 2)
+    # The k views of a picture, one below the other, are sampled as one: nothing of the picture's size is copied.
+    grid = (rows + columns).unflatten(0, (-1, pictures)).transpose(0, 1).flatten(1, 2)  # (N, k·h, w, 2)
+    views = F.grid_sample(image, grid, padding_mode="reflection", align_corners=False)
+    return views.unflatten(2, (-1, h)).permute(2, 0, 1, 3, 4).flatten(0, 1)
 
 
 def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.models.convnext import CNBlockConfig
 
-from dip_lessons import Network, load_network, redirected_relu
+from dip_lessons import Network, assets, load_network, redirected_relu
 from dip_lessons.networks import LOGITS, UnknownName
 from dip_lessons.networks.embedded import PooledConv2d
 from dip_lessons.networks.torchvision_models import fold_batch_norm
@@ -910,3 +910,21 @@ def test_a_dead_channel_of_a_network_comes_to_life(tiny: Network) -> None:
     assert live.abs().amax(dim=(1, 2, 3)).min() > 0
     assert gradient().abs().max() == 0
     assert all(torch.equal(v, before[k]) for k, v in tiny.state_dict().items())
+
+
+def test_bfloat16_computes_what_float32_does_with_three_digits() -> None:
+    """Pictures, activations and gradients stay float32; what it was loaded as loads it again."""
+    exact, coarse = load_network("squeezenet1_1"), load_network("squeezenet1_1", precision="bfloat16")
+    assert (exact.dtype, coarse.dtype) == (torch.float32, torch.bfloat16)
+    image = assets.picture("chelsea", 96).requires_grad_()
+    pairs = []
+    for network in (exact, coarse):
+        a = network(image, ["features.9"])["features.9"]
+        (gradient,) = torch.autograd.grad(a.mean(), image)
+        assert a.dtype == gradient.dtype == torch.float32
+        pairs.append((a.detach(), gradient))
+    for one, other, bound in zip(*pairs, (0.05, 0.3), strict=True):  # ReLUs' ties decide about gradients
+        assert 1e-4 < (one - other).norm() / one.norm() < bound  # near, but no float32 in disguise
+    assert load_network(**coarse.loaded_as).dtype == torch.bfloat16
+    with pytest.raises(ValueError, match="precision must be 'float32' or 'bfloat16'; got 'int8'"):
+        load_network("squeezenet1_1", precision="int8")

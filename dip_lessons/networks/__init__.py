@@ -14,7 +14,11 @@ __all__ = ["LOGITS", "Layer", "Layers", "Network", "UnknownName", "load_network"
 
 
 def load_network(
-    name: str = "squeezenet1_1", device: torch.device | str | None = None, *, weights: str | None = "embedded"
+    name: str = "squeezenet1_1",
+    device: torch.device | str | None = None,
+    *,
+    weights: str | None = "embedded",
+    precision: str = "float32",
 ) -> Network:
     """A network by name, frozen, with its normalisation inside.
 
@@ -25,16 +29,25 @@ def load_network(
         weights: ``"embedded"`` takes the embedded weights where there are some, else torchvision's default
             ones; the name of one of torchvision's weights (``"DEFAULT"``, ``"IMAGENET1K_V1"``) downloads
             those; None gives random ones.
+        precision: ``"float32"``; or ``"bfloat16"``, in which the network computes, with pictures, objectives and
+            parameters still in float32. That has 3 digits instead of 7: pictures differ from those of float32
+            as two seeds do. It is faster where the hardware computes in it (recent GPUs; CPUs with AVX512-BF16
+            or AMX; there, networks of dense convolutions the most), and several times slower elsewhere.
 
-    Raises KeyError for an unknown name of a network or of weights, OSError for weights that cannot be
-    downloaded, :class:`dip_lessons.assets.AssetError` for embedded ones that are missing or corrupt.
+    Raises ValueError for another precision, KeyError for an unknown name of a network or of weights, OSError
+    for weights that cannot be downloaded, :class:`dip_lessons.assets.AssetError` for embedded ones that are
+    missing or corrupt.
     """
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # torch draws first weights; the caller's random numbers stay the same
+    if precision not in ("float32", "bfloat16"):
+        raise ValueError(f"precision must be 'float32' or 'bfloat16'; got {precision!r}")
+    # torch draws first weights; the caller's random numbers stay the same.
+    with torch.random.fork_rng(devices=[]):
         if weights == "embedded":
             network = EMBEDDED[name]() if name in EMBEDDED else torchvision_network(name)
         else:
             network = torchvision_network(name, weights)
     network.loaded_as = {"name": name, "weights": weights}
+    if precision != "float32":
+        network.module.to(torch.bfloat16)
+        network.loaded_as["precision"] = precision
     return network.to(choose_device(device))

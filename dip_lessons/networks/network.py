@@ -148,6 +148,11 @@ class Network(nn.Module):
         """Where the network's weights are."""
         return self.mean.device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in; pictures and activations are float32 all the same."""
+        return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), self.mean.dtype)
+
     def __getstate__(self) -> dict:
         return {
             name: value for name, value in self.__dict__.items() if name != "_lock"
@@ -202,7 +207,7 @@ class Network(nn.Module):
             raise UnknownName(
                 f"{self.name} never runs {', '.join(sorted(waiting))} in eval mode; ask for another layer"
             )
-        return {name: kept[name] for name in layers}
+        return {name: kept[name].to(image.dtype) for name in layers}
 
     @functools.cached_property
     def layers(self) -> Layers:
@@ -270,7 +275,7 @@ class Network(nn.Module):
             image = F.interpolate(image, (self.input_size,) * 2, mode="bilinear", antialias=True)
         x = (image - self.mean) / self.std
         x = x.flip(1) if self.bgr else x
-        return x.contiguous(memory_format=torch.channels_last)
+        return x.to(self.dtype, memory_format=torch.channels_last)
 
     def _as_map(self, name: str, output: object) -> Tensor:
         if not isinstance(output, Tensor):

@@ -51,8 +51,9 @@ def _network(run: Run) -> str:
     loaded = getattr(run.network, "loaded_as", None)
     if loaded is None:
         return f"network = ...  # yours: {getattr(run.network, 'name', type(run.network).__name__)}"
-    weights = "" if loaded["weights"] == "embedded" else f", weights={loaded['weights']!r}"
-    return f"network = dip.load_network({loaded['name']!r}{weights})"
+    usual = {"weights": "embedded"}
+    others = [f", {k}={v!r}" for k, v in loaded.items() if k != "name" and v != usual.get(k)]
+    return f"network = dip.load_network({loaded['name']!r}{''.join(others)})"
 
 
 def _picture(run: Run) -> str:

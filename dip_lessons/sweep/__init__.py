@@ -126,6 +126,10 @@ def sweep(
         raise ValueError(
             f"{network.name} was not loaded by name, so other processes cannot load it: take processes=1"
         )
+    if (processes > 1 or executor) and network.dtype != torch.float32:
+        raise ValueError(
+            f"other processes load networks in float32, this one is {network.dtype}: processes=1"
+        )
     folder = Path(out or f"sweep_{network.name}_{layer}")
     _claim(folder, settings)
     groups = sorted({number // batch for number in wanted})
