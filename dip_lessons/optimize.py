@@ -25,6 +25,7 @@ from .objectives import MEMORY, OUTSIDE, PICTURE, Memory, Objective, from_recipe
 from .panorama import TangentViews
 from .parameterizations import Parameterization, describe, from_description
 from .views import Views
+from .whole_file import whole_file
 
 RECORDED: dict[str, Any] = {kind.__name__: kind for kind in (Views, TangentViews, MeshViews)}  # by fields
 OPTIMIZERS = {"adam": torch.optim.Adam, "nadam": torch.optim.NAdam, "sgd": torch.optim.SGD}
@@ -568,17 +569,6 @@ def _finishing_first() -> Iterator[None]:
         signal.signal(signal.SIGINT, old)
     if asked:
         signal.raise_signal(signal.SIGINT)  # to whatever handles it outside
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A file to write in place of ``path``: beside it, then renamed, so that an old file survives all failures."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _plain(value: object) -> object:

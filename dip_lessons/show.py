@@ -20,7 +20,8 @@ from PIL import Image as PILImage
 from PIL import ImageDraw, ImageFont
 from torch import Tensor
 
-from .optimize import Run, whole_file
+from .optimize import Run
+from .whole_file import whole_file
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

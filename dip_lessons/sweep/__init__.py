@@ -34,6 +34,7 @@ from ..optimize import RunError, optimize
 from ..parameterizations import Fourier
 from ..show import to_pil
 from ..views import standard_views
+from ..whole_file import whole_file
 
 MANIFEST = "manifest.json"
 VIEWS = 16  # held-out ones, which a channel is judged by
@@ -349,13 +350,8 @@ def _keep(folder: Path, tile: Tile) -> None:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as part:
         part.write_bytes(content)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
     return path
 
 

@@ -22,6 +22,7 @@ from .. import check
 from ..check import Exercise
 from ..check.verdict import Outcome
 from ..environment import setup
+from ..whole_file import whole_file
 from . import notebooks
 
 LARGEST = 64 * 2**20  # bytes of what one answer may give
@@ -54,9 +55,8 @@ def attempt(name: str, cells: Mapping[int, str], folder: Path, result: Path, mem
         content: dict[str, object] = {"outcomes": list(map(_plain, _outcomes(exercise, cells)))}
     except BaseException as error:  # SystemExit too
         content = {"crash": str(error) if isinstance(error, Crash) else f"{type(error).__name__}: {error}"}
-    part = result.with_suffix(".part")
-    part.write_text(json.dumps(content), encoding="utf-8", errors="replace")
-    os.replace(part, result)
+    with whole_file(result) as part:
+        part.write_text(json.dumps(content), encoding="utf-8", errors="replace")
     os._exit(0)  # whatever the learner's threads and exit handlers may want
 
 

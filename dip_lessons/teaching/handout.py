@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from ..whole_file import whole_file
 from . import notebooks
 
 SOLUTION = re.compile(
@@ -73,15 +73,11 @@ def handout(
         raise FileExistsError(f"{there[0]} exists; name another folder (--out FOLDER), or add --overwrite")
     for path in [*texts, *copies]:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
+        with whole_file(path) as part:
             if path in texts:
                 part.write_text(texts[path], encoding="utf-8", newline="\n")
             else:
                 shutil.copyfile(copies[path], part)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
         print(path)
     return 0
 
