@@ -21,8 +21,9 @@ from typing import Any, TypeVar
 import torch
 from PIL import Image
 
-from ..optimize import STEP_LOCK, Run, whole_file
+from ..optimize import STEP_LOCK, Run
 from ..show import film_path, write_film
+from ..whole_file import whole_file
 from .controls import Choice as choice
 from .controls import Control, Knob, pick_channel, same
 from .controls import Slider as slider
