@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .base import Parameterization, height_width
+from ..size import height_width
+from .base import Parameterization
 from .color import to_image
 
 Activation = Callable[[Tensor], tuple[Tensor, ...]]

@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..size import height_width
 from ..spherical_harmonics import analyze, degrees, highest_degree, synthesize
-from .base import Parameterization, height_width
+from .base import Parameterization
 from .color import to_image
 
 
