@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .networks import LOGITS, Network
@@ -123,12 +124,39 @@ def pole_energy(image: Tensor) -> Tensor:
 
     The mean squared step across both poles, from a border row to itself half a turn away, divided by that
     between neighbouring rows inside: both lie 180°/H apart on the sphere. For the seam at ±180° there is
-    :func:`seam_energy`.
+    :func:`seam_energy`; where neighbours differ anyway, as in a picture full of dots, :func:`pole_spread`.
     """
     x = around(image.float())[..., 1:-1]
     steps = x.diff(dim=-2).square().mean(dim=(1, 3))  # (B, H + 1), the first and the last across a pole
     inside, poles = steps[:, 1:-1].mean(dim=1), steps[:, [0, -1]].mean(dim=1)
     return (poles + 1e-12) / (inside + 1e-12)
+
+
+@torch.no_grad()
+def pole_spread(image: Tensor, *, radius: float | None = None) -> Tensor:
+    """How many colours meet at the poles of an equirectangular picture, (B,): 0 means one, 1 means all there are.
+
+    The standard deviation of the colours on a circle around each pole, divided by that of the whole picture: on
+    the sphere a small circle is one small spot.
+
+    Args:
+        radius: of the circles, in degrees; None takes the first row's, 90/H.
+
+    Raises ValueError for a radius that is not above 0 and below 90.
+    """
+    height, width = image.shape[-2:]
+    radius = 90 / height if radius is None else radius
+    if not 0 < radius < 90:
+        raise ValueError(f"radius is an angle above 0 and below 90 degrees; got {radius!r}")
+    x = image.float()
+    column = torch.arange(360, device=x.device) / 360 * width - 0.5
+    row = radius / 180 * height - 0.5
+    across = (column + 1) * 2 / (width + 1) - 1
+    down = (row + 1) * 2 / (height + 1) - 1
+    circles = torch.stack([torch.stack([across, torch.full_like(across, y)], dim=-1) for y in (down, -down)])
+    met = F.grid_sample(around(x), circles.expand(len(x), -1, -1, -1), align_corners=True)  # (B, C, 2, 360)
+    whole = x.std(dim=(2, 3)).mean(dim=1).clamp(min=1e-4)  # a flat picture has no poles, only rounding
+    return met.std(dim=3).mean(dim=(1, 2)) / whole
 
 
 def power_spectrum(image: Tensor) -> tuple[Tensor, Tensor]:

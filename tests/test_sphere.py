@@ -400,6 +400,34 @@ def test_pole_energy_of_closed_forms() -> None:
     assert metrics.pole_energy(torch.full((2, 3, 8, 16), 0.5)).tolist() == [1, 1]
 
 
+def test_pole_spread_of_closed_forms() -> None:
+    x, y, z = xyz((64, 128))[0].unbind()
+    circle = math.radians(2)
+    # On the circle x is sin ρ cos φ; over all pixels the mean of sin² θ cos² φ is ¼. z is cos ρ all around.
+    for coordinate, expected in (
+        (x, math.sqrt(2) * math.sin(circle)),
+        (y, math.sqrt(2) * math.sin(circle)),
+        (z, 0),
+    ):
+        found = metrics.pole_spread(coordinate.expand(2, 3, -1, -1), radius=2)
+        assert found.tolist() == pytest.approx([expected] * 2, rel=5e-3, abs=1e-5)
+    one_pole = torch.where(z > 0, x, 0)  # the mean over both
+    share = metrics.pole_spread(one_pole[None, None]) / metrics.pole_spread(x[None, None])
+    assert share.item() == pytest.approx(math.sqrt(0.5), rel=1e-3)
+    assert metrics.pole_spread(torch.full((2, 3, 8, 16), 0.5)).max() < 1e-3
+
+
+def test_pole_spread_sees_poles_among_dots() -> None:
+    """Where neighbours are strangers in any case, energies of steps tell nothing apart."""
+    ball = SphericalHarmonics(64, batch=4, decay=0, sd=0.1, degree=31, generator=seeded(0))()
+    plane = Fourier((64, 128), batch=4, decay=0, sd=0.1, generator=seeded(0))()
+    assert metrics.pole_energy(plane).min() < metrics.pole_energy(ball).max()
+    assert metrics.pole_spread(plane).min() > 1.5 * metrics.pole_spread(ball).max()
+    for radius in (0, 90, math.nan):
+        with pytest.raises(ValueError, match="above 0 and below 90"):
+            metrics.pole_spread(ball, radius=radius)
+
+
 # --- the file ---------------------------------------------------------------------------------------------
 
 
