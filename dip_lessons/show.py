@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import io
 import math
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -27,6 +29,7 @@ from .whole_file import whole_file
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # Of WebP: small differences that libwebp leaves out between frames would add up to stale blocks.
 WHOLE_FRAMES = {"method": 4, "kmin": 0, "kmax": 1}
+LABEL = 110  # pixels for the label of a row
 Pictures = Tensor | Run | Sequence | Mapping
 
 
@@ -35,6 +38,7 @@ def show(
     titles: Sequence[str] | None = None,
     *,
     caption: str = "",
+    rows: Sequence[str] | None = None,
     columns: int | None = None,
     side: int = 224,
     quality: int = 88,
@@ -44,20 +48,26 @@ def show(
     Args:
         images: a tensor (C, H, W) or (B, C, H, W) in [0, 1] with 1, 3 or 4 channels (transparency on a checkerboard),
             a :class:`Run`, a list of these, or a dict {title: picture}.
-        titles: one for each picture.
+        titles: one for each picture; with ``rows``, one for each column will do. Long ones take several lines.
         caption: what was varied, with seed and number of steps.
-        columns: pictures in a row; by default up to six.
+        rows: a label for each row, to its left.
+        columns: pictures in a row; by default up to six, or what makes as many rows as there are labels.
         side: the longer side of each picture on the page, in pixels; small pictures are enlarged without smoothing.
         quality: of the JPEG, 1 to 95.
     """
     buffer = io.BytesIO()
-    sheet(images, titles, columns=columns, side=side).save(buffer, "JPEG", quality=quality)
+    sheet(images, titles, rows=rows, columns=columns, side=side).save(buffer, "JPEG", quality=quality)
     display(Image(buffer.getvalue(), format="jpeg", metadata=_words(caption)))
     say_caption(caption)
 
 
 def sheet(
-    images: Pictures, titles: Sequence[str] | None = None, *, columns: int | None = None, side: int = 224
+    images: Pictures,
+    titles: Sequence[str] | None = None,
+    *,
+    rows: Sequence[str] | None = None,
+    columns: int | None = None,
+    side: int = 224,
 ) -> PILImage.Image:
     """The contact sheet that :func:`show` displays, as a PIL image. Raises ValueError for what is no picture."""
     if isinstance(images, Mapping):
@@ -65,21 +75,42 @@ def sheet(
     pictures = _as_list(images)
     if not pictures:
         raise ValueError("there is no picture to show")
-    if titles is not None and len(titles) != len(pictures):
+    if rows is not None:
+        each, rest = divmod(len(pictures), max(len(rows), 1))
+        if rest or not rows or columns not in (None, each):
+            raise ValueError(
+                f"{len(pictures)} pictures do not make {len(rows)} labelled rows of {columns or 'equal length'}"
+            )
+        columns = each
+    columns = columns or min(len(pictures), 6)
+    if titles is not None and len(titles) != len(pictures) and not (rows and len(titles) == columns):
         raise ValueError(f"there are {len(pictures)} pictures but {len(titles)} titles")
     tiles = [_tile(p, side) for p in pictures]
-    columns = columns or min(len(tiles), 6)
-    gap, line = 6, 22 if titles else 0
-    width, height = max(t.width for t in tiles), max(t.height for t in tiles) + line
-    rows = math.ceil(len(tiles) / columns)
-    page = PILImage.new("RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), "white")
+    gap, line = 6, 16
+    width, height = max(t.width for t in tiles), max(t.height for t in tiles)
+    heads = [_lines(title, width - 4) for title in titles or ()]
+    labels = [_lines(label, LABEL) for label in rows or ()]
+    left = 10 + math.ceil(max(_font().getlength(text) for label in labels for text in label)) if labels else 0
+    tops, bottom = [], -gap  # of the pictures in each row
+    for first in range(0, len(tiles), columns):
+        most = max(map(len, heads[first : first + columns]), default=0)
+        tops.append(bottom + gap + (6 + most * line if most else 0))
+        bottom = tops[-1] + height
+    page = PILImage.new("RGB", (left + columns * (width + gap) - gap, bottom), "white")
     draw = ImageDraw.Draw(page)
+
+    def write(lines: Sequence[str], x: int, y: int) -> None:
+        for i, text in enumerate(lines):
+            draw.text((x, y + i * line), text, font=_font(), fill="#333333")
+
     for i, tile in enumerate(tiles):
-        x, y = i % columns * (width + gap), i // columns * (height + gap)
-        if titles:
-            title, font = _fitting(titles[i], width - 4)
-            draw.text((x + 2, y + 2), title, font=font, fill="#333333")
-        page.paste(tile, (x, y + line))
+        row, column = divmod(i, columns)
+        x, y = left + column * (width + gap), tops[row]
+        if i < len(heads):
+            write(heads[i], x + 2, y - 4 - len(heads[i]) * line)
+        page.paste(tile, (x, y))
+    for i, label in enumerate(labels):
+        write(label, 2, tops[i] + (height - len(label) * line) // 2)
     return page
 
 
@@ -330,11 +361,26 @@ def _checkerboard(size: tuple[int, int], square: int = 8) -> PILImage.Image:
     return PILImage.fromarray(grey).convert("RGBA")
 
 
-def _fitting(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont]:
-    """The text, shortened until it fits, and its font: matplotlib's own, which has mathematical signs."""
+@functools.cache
+def _font() -> ImageFont.FreeTypeFont:
+    """Matplotlib's own, which has mathematical signs."""
     import matplotlib
 
-    font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), size=13)
-    while font.getlength(text) > width and len(text) > 1:
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), size=13)
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """The text in lines that fit, up to three, broken after spaces and underscores; what does not fit is cut."""
+    lines = [""]
+    for part in re.split(r"(?<=[ _])", text):
+        if lines[-1] and _font().getlength((lines[-1] + part).rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    lines = [*lines[:2], "".join(lines[2:])] if len(lines) > 2 else lines
+    return [_cut(line.rstrip() if len(lines) > 1 else line, width) for line in lines]
+
+
+def _cut(text: str, width: int) -> str:
+    while _font().getlength(text) > width and len(text) > 1:
         text = text[:-2] + "…"
-    return text, font
+    return text

@@ -41,6 +41,39 @@ def test_titles_of_a_dict_take_room_above_the_pictures():
     assert titled.height > plain.height
 
 
+def test_a_long_title_takes_lines_and_nothing_of_it_is_lost():
+    black = torch.zeros(3, 8, 8)
+    one, two = dip.sheet({"wave": black}, side=98), dip.sheet({"the great wave": black}, side=98)
+    assert two.height == one.height + 16
+    assert np.array_equal(np.asarray(two)[-98:], np.asarray(one)[-98:])
+    for text in ("van_gogh_auvers", "strongest grid of 2, 4, 8: pixels", "ψ = 0.8", ""):
+        lines = show._lines(text, 94)
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+        assert all(show._font().getlength(line) <= 94 for line in lines)
+    assert len(lines := show._lines("word " * 40, 94)) == 3
+    assert lines[2].endswith("…")
+
+
+def test_rows_have_labels_and_columns_titles():
+    grid = [torch.full((3, 8, 8), i / 8) for i in range(6)]
+    plain = np.asarray(dip.sheet(grid, columns=3, side=32))
+    page = np.asarray(dip.sheet(grid, rows=["as it is", "blurred"], side=32))
+    left = page.shape[1] - plain.shape[1]
+    assert np.array_equal(page[:, left:], plain)
+    for y in (0, 38):  # something is written to the left of each row, and nothing reaches its pictures
+        assert page[y : y + 32, :left].min() < 100
+        assert page[y : y + 32, left - 6 : left].min() == 255
+    titled = np.asarray(dip.sheet(grid, ["a", "b", "c"], rows=["as it is", "blurred"], side=32))
+    assert np.array_equal(titled[22:], page)  # titles stand over the first row only
+    each = dip.sheet(grid, list("abcdef"), rows=["as it is", "blurred"], side=32)
+    assert each.height == len(page) + 2 * 22
+    for bad in ({"rows": ["a", "b", "c", "d"]}, {"rows": []}, {"rows": ["a", "b"], "columns": 2}):
+        with pytest.raises(ValueError, match=f"6 pictures do not make {len(bad['rows'])} labelled rows"):
+            dip.sheet(grid, **bad)
+    with pytest.raises(ValueError, match="6 pictures but 2 titles"):
+        dip.sheet(grid, ["a", "b"], rows=["as it is", "blurred"])
+
+
 def test_transparency_shows_the_checkerboard():
     clear = torch.zeros(4, 32, 32)
     page = np.asarray(dip.sheet(clear, side=32))
