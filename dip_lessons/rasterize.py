@@ -222,6 +222,28 @@ def _edge_values(edges: Tensor, column: Tensor, row: Tensor) -> Tensor:
     return a * (column + 0.5)[:, None] + b * (row + 0.5)[:, None] + c
 
 
+def soft_coverage(corners: Tensor, points: Tensor, softness: float) -> Tensor:
+    """How much a triangle in the plane covers each point, so softly that corners have a gradient.
+
+    σ(δ/s), with δ the smallest of the signed distances to the lines through the three edges, positive inside.
+
+    Args:
+        corners: (3, 2), in either order around the triangle.
+        points: (N, 2).
+        softness: s above 0, in the unit of the points.
+
+    Returns (N,), differentiable in the corners.
+
+    **Source:** Liu, Li, Chen and Li, *Soft Rasterizer* (ICCV 2019), eq. 1, which squares the distance.
+    """
+    along = corners.roll(-1, 0) - corners  # (3, 2): each corner to the next one
+    towards = points[:, None] - corners  # (N, 3, 2)
+    cross = along[:, 0] * towards[..., 1] - along[:, 1] * towards[..., 0]
+    area = along[0, 0] * along[1, 1] - along[0, 1] * along[1, 0]
+    distance = cross * area.sign() / along.norm(dim=1)
+    return torch.sigmoid(distance.amin(dim=1) / softness)
+
+
 def sample_texture(texture: Tensor, uv: Tensor) -> Tensor:
     """Look a texture up, bilinearly; it repeats in both directions.
 

@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from dip_lessons.mesh import Mesh, load_mesh, sphere, torus
-from dip_lessons.rasterize import Camera, coverage, dilate, rasterize, sample_texture, texel_places
+from dip_lessons.rasterize import (
+    Camera,
+    coverage,
+    dilate,
+    rasterize,
+    sample_texture,
+    soft_coverage,
+    texel_places,
+)
 
 SIDE = Camera((3.0, 4.0, 11.0))
 
@@ -377,6 +385,23 @@ def test_texels_outside_get_the_colour_of_the_nearest_one() -> None:
     nothing = torch.rand(1, 3, 6, 5, generator=seeded(1))
     assert torch.equal(dilate(nothing, torch.zeros(6, 5, dtype=torch.bool)), nothing)
     assert torch.equal(dilate(nothing, torch.ones(6, 5, dtype=torch.bool)), nothing)
+
+
+def test_soft_coverage_is_a_sigmoid_of_the_distance_to_the_nearest_edge() -> None:
+    """The lines through the edges by scipy's Qhull."""
+    from scipy.spatial import ConvexHull
+
+    corners = torch.tensor([[2.0, 3.0], [20.0, 5.0], [9.0, 19.0]], dtype=torch.float64, requires_grad=True)
+    points = 25 * torch.rand(200, 2, generator=seeded(0), dtype=torch.float64)
+    planes = torch.from_numpy(
+        ConvexHull(corners.detach().numpy()).equations
+    )  # unit normals outwards, offsets
+    distance = -(points @ planes[:, :2].T + planes[:, 2]).amax(dim=1)
+    for turned in (corners, corners.flip(0)):
+        for softness in (0.3, 2.0):
+            found = soft_coverage(turned, points, softness)
+            torch.testing.assert_close(found, torch.sigmoid(distance / softness), rtol=0, atol=1e-12)
+    assert torch.autograd.gradcheck(lambda c: soft_coverage(c, points, 2.0), corners)
 
 
 def test_the_grad_mode_and_the_inputs_stay_as_they_are() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..rasterize import soft_coverage as right_coverage
 from .verdict import Exercise
 
 __all__ = ["bilinear", "perspective_weights", "soft_coverage"]
@@ -127,10 +128,6 @@ def _distances(corners: Tensor, points: Tensor, *, scaled: bool = True, turned: 
     return cross / along.norm(dim=1) if scaled else cross
 
 
-def _soft_coverage(corners: Tensor, points: Tensor, softness: float) -> Tensor:
-    return torch.sigmoid(_distances(corners, points).amin(dim=1) / softness)
-
-
 def _coverage_case(turned: bool, softness: float) -> Callable[[], tuple]:
     def case() -> tuple:
         corners = torch.tensor([[2.0, 3.0], [20.0, 5.0], [9.0, 19.0]])
@@ -143,7 +140,7 @@ def _coverage_case(turned: bool, softness: float) -> Callable[[], tuple]:
 
 soft_coverage = Exercise(
     "soft_coverage",
-    _soft_coverage,
+    right_coverage,
     [_coverage_case(False, 1.0), _coverage_case(True, 0.5)],
     {
         "your triangle has hard edges, and so no gradient moves a corner: put the distance through a sigmoid": (
