@@ -160,9 +160,8 @@ def inception_v3() -> bytes:
     for name, operator in zip([*names, "fc"], convolution, strict=True):
         weight, bias = (graph.Tensors(i) for i in operator.InputsAsNumpy()[1:])
         w, b, y = (t.Quantization() for t in (weight, bias, graph.Tensors(operator.Outputs(0))))
-        kernel = (
-            model.Buffers(weight.Buffer()).DataAsNumpy().reshape(weight.ShapeAsNumpy())
-        )  # (out, h, w, in)
+        # (out, h, w, in)
+        kernel = model.Buffers(weight.Buffer()).DataAsNumpy().reshape(weight.ShapeAsNumpy())
         integers = model.Buffers(bias.Buffer()).DataAsNumpy().view("<i4")
         first = int(name == "fc")  # row 0 is TensorFlow's "background" class, which torchvision has not
         arrays[f"{name}.weight_u8"] = np.ascontiguousarray(kernel[first:].transpose(0, 3, 1, 2))

@@ -196,9 +196,8 @@ def lab(port: int | None, *, browser: bool, further: Sequence[str] = ()) -> int:
         command += ["--allow-root"]
     command += further
     if os.name == "posix":
-        os.execv(
-            sys.executable, command
-        )  # one process: interrupt, signals and exit code are JupyterLab's own
+        # One process: interrupt, signals and exit code are JupyterLab's own.
+        os.execv(sys.executable, command)
     return subprocess.run(command, check=False).returncode
 
 

@@ -263,9 +263,8 @@ def _cleaned(
     used, faces = np.unique(faces, return_inverse=True)
     points, faces = points[used], faces.reshape(-1, 3)
     low, high = points.min(axis=0), points.max(axis=0)
-    extent = float(
-        (high / 2 - low / 2).max()
-    )  # halves, for the difference of two huge numbers might overflow
+    # Halves, for the difference of two huge numbers might overflow.
+    extent = float((high / 2 - low / 2).max())
     if not extent > 0:
         raise ValueError(f"{file}: all vertices lie at one place, so there is nothing to see")
     # To float32 first: what is the same for the rasterizer becomes one vertex.

@@ -221,9 +221,8 @@ def save_panorama(image: Tensor, path: str | os.PathLike, *, quality: int = 92) 
     packet = b"http://ns.adobe.com/xap/1.0/\0" + _xmp(height, width).encode()
     segment = b"\xff\xe1" + (len(packet) + 2).to_bytes(2, "big") + packet
     jpeg = file.getvalue()
-    first = 4 + int.from_bytes(
-        jpeg[4:6], "big"
-    )  # after the start and JFIF's own segment, which must come first
+    # After the start and JFIF's own segment, which must come first.
+    first = 4 + int.from_bytes(jpeg[4:6], "big")
     path.write_bytes(jpeg[:first] + segment + jpeg[first:])
     return path
 

@@ -175,9 +175,8 @@ def test_faces_without_area_are_dropped_and_said(tmp_path: Path) -> None:
     assert len(mesh.faces) == 2
     assert mesh.repairs == ("3 of 5 faces had no area and were dropped",)
     assert "3 of 5 faces had no area" in repr(mesh)
-    assert (
-        len(mesh.vertices) == 4
-    )  # one place is one vertex; what no face needs is left out, and moves nothing
+    # One place is one vertex; what no face needs is left out, and moves nothing.
+    assert len(mesh.vertices) == 4
     assert mesh.vertices.abs().max() == 1
 
 

@@ -393,9 +393,7 @@ def test_soft_coverage_is_a_sigmoid_of_the_distance_to_the_nearest_edge() -> Non
 
     corners = torch.tensor([[2.0, 3.0], [20.0, 5.0], [9.0, 19.0]], dtype=torch.float64, requires_grad=True)
     points = 25 * torch.rand(200, 2, generator=seeded(0), dtype=torch.float64)
-    planes = torch.from_numpy(
-        ConvexHull(corners.detach().numpy()).equations
-    )  # unit normals outwards, offsets
+    planes = torch.from_numpy(ConvexHull(corners.detach().numpy()).equations)  # normals outwards, offsets
     distance = -(points @ planes[:, :2].T + planes[:, 2]).amax(dim=1)
     for turned in (corners, corners.flip(0)):
         for softness in (0.3, 2.0):

@@ -100,9 +100,8 @@ def test_the_scale_is_one_over_f_seen_from_near() -> None:
 def test_contrast_at_the_start_is_that_of_fourier() -> None:
     ours = SphericalHarmonics(64, batch=8, sd=1.0, generator=seeded(0)).raw().std()
     theirs = Fourier((64, 128), batch=8, sd=1.0, generator=seeded(0)).raw().std()
-    assert (
-        0.75 < (ours / theirs).item() < 1.05
-    )  # the plane has its corners besides, and waves of 4 to 2 pixels
+    # The plane has its corners besides, and waves of 4 to 2 pixels.
+    assert 0.75 < (ours / theirs).item() < 1.05
 
 
 @pytest.mark.parametrize("name", ["autoshop_01", "brown_photostudio_02", "burnt_warehouse", "venice_sunset"])

@@ -75,9 +75,8 @@ def test_a_zonal_convolution_is_its_integral() -> None:
     sine = np.sqrt(1 - nodes**2)[:, None]
     points = np.stack([sine * np.cos(phi), sine * np.sin(phi), nodes[:, None] + 0 * phi]).reshape(3, -1)
     area = np.repeat(weights * 2 * np.pi / size[1], size[1])
-    values = (
-        sh.synthesize(f.double(), size, grid="gauss-legendre").flip(0).numpy().ravel()
-    )  # from south to north
+    # From south to north.
+    values = sh.synthesize(f.double(), size, grid="gauss-legendre").flip(0).numpy().ravel()
     # h = Σ h_l Y_l^0 with Y_l^0 = √((2l+1)/4π) P_l, and h_l = √((2l+1)/4π) w_l.
     h = np.polynomial.legendre.legval(points.T @ points, w * (2 * np.arange(degree + 1) + 1) / (4 * np.pi))
     expected = h @ (area * values)

@@ -67,9 +67,8 @@ def test_a_run_of_a_texture_is_saved_and_goes_on(tmp_path: Path) -> None:
     again = Run.load(run.save(tmp_path / "run"), objective=BRIGHT, network=eyes)  # the views are in the file
     assert torch.equal(again.image, run.image)
     assert torch.equal(again.advance(1).image, run.advance(1).image)
-    assert torch.equal(
-        run.rewind(2).advance(2).image, again.image
-    )  # cameras are drawn from the run's generator
+    # Cameras are drawn from the run's generator.
+    assert torch.equal(run.rewind(2).advance(2).image, again.image)
 
 
 def test_an_original_comes_last_and_never_changes(tmp_path: Path) -> None:

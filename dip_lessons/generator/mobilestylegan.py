@@ -46,10 +46,8 @@ class Modulation(nn.Module):
 
     def __init__(self, style: int, channels: int, gain: float = 1.0) -> None:
         super().__init__()
-        self.weight, self.bias = (
-            nn.Parameter(torch.empty(channels, style)),
-            nn.Parameter(torch.empty(channels)),
-        )
+        self.weight = nn.Parameter(torch.empty(channels, style))
+        self.bias = nn.Parameter(torch.empty(channels))
         self.gain = gain
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:  # x (B, C, h, w), w (B, W)

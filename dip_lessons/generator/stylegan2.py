@@ -21,10 +21,8 @@ class FullyConnected(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, rate: float = 1.0) -> None:
         super().__init__()
-        self.weight, self.bias = (
-            nn.Parameter(torch.empty(outputs, inputs)),
-            nn.Parameter(torch.empty(outputs)),
-        )
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        self.bias = nn.Parameter(torch.empty(outputs))
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
@@ -185,9 +183,8 @@ class SynthesisNetwork(Synthesis):
     def forward(self, w: Tensor, size: int, noise: Sequence[Tensor | None]) -> Tensor:
         x, image, at = None, None, 0
         for side in self.sizes[: self.sizes.index(size) + 1]:
-            convolutions = (
-                1 if side == 4 else 2
-            )  # the RGB layer has its style in common with the next block's first
+            # The RGB layer has its style in common with the next block's first.
+            convolutions = 1 if side == 4 else 2
             block = self.get_submodule(f"b{side}")
             x, image = block(x, image, w[:, at : at + convolutions + 1], noise[at : at + convolutions])
             at += convolutions

@@ -84,9 +84,8 @@ class PhaseOnly(Parameterization):
     ) -> None:
         super().__init__(size, batch=batch, decorrelate=True, generator=generator)
         height, width = self.size
-        self.phase = nn.Parameter(
-            (math.pi * self.uniform(batch, 3, height, width // 2 + 1)).to(device)
-        )  # uniform in [−π, π)
+        start = math.pi * self.uniform(batch, 3, height, width // 2 + 1)  # in [−π, π)
+        self.phase = nn.Parameter(start.to(device))
         self.register_buffer("magnitude", natural_magnitude(height, width).to(device), persistent=False)
 
     def raw(self) -> Tensor:

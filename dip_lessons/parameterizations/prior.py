@@ -20,9 +20,8 @@ class Convolution(nn.Sequential):
         super().__init__(
             pad,
             nn.Conv2d(inputs, outputs, kernel, stride, bias=False),
-            nn.GroupNorm(
-                outputs, outputs
-            ),  # over one picture, which is what batch norm does with a batch of one
+            # Over one picture, which is what batch norm does with a batch of one.
+            nn.GroupNorm(outputs, outputs),
             nn.LeakyReLU(0.2),
         )
 
@@ -103,9 +102,8 @@ class DeepImagePrior(Parameterization):
         z = 0.05 * (1 + self.uniform(batch, inputs, *self.size))
         self.register_buffer("z", z.to(device), persistent=True)
         seed = int(torch.randint(2**31, (1,), generator=self.generator, device=self.generator.device))
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # torch's own first weights, without touching the global generator
+        # Torch's own first weights, without touching the global generator.
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             networks = [
                 nn.Sequential(Hourglass(inputs, widths, skip), nn.Conv2d(widths[0], channels, 1))

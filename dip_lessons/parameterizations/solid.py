@@ -69,9 +69,8 @@ class Solid(Parameterization):
         f = (whole[:, None, None] ** 2 + whole[:, None] ** 2 + half**2).sqrt()  # cycles per cell
         scale = 1 / f.clamp(min=1 / cells) ** decay
         self.register_buffer("scale", scale[..., None].to(device), persistent=False)
-        places = REACH * texel_places(
-            mesh, self.size
-        )  # (H, W, 3): x, y, z, from the last axis of V to the first
+        # (H, W, 3): x, y, z, from the last axis of V to the first
+        places = REACH * texel_places(mesh, self.size)
         self.register_buffer("places", places.to(device), persistent=False)
         start = sd * self.noise(batch, 3, *f.shape, 2)  # last axis: real, imaginary
         self.coefficients = nn.Parameter(start.to(device))
