@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from .size import height_width
 from .views import gaussian_blur
 
 
@@ -64,11 +66,13 @@ class TangentViews:
         roll = k * self.roll * (2 * roll - 1)
         return cameras(360 * heading - 180, pitch, roll), middle + half * (2 * fov - 1)
 
-    def change(self, **fields: object) -> TangentViews:
+    def change(self, **fields: Any) -> TangentViews:
         """The same views with some fields changed, checked like those of :func:`tangent_views`."""
-        for name in fields.keys() & {"size", "fov"}:
-            fields[name] = _pair(fields[name])
-        return _checked(replace(self, **fields))  # type: ignore[arg-type]
+        if "size" in fields:
+            fields["size"] = height_width(fields["size"])
+        if "fov" in fields:
+            fields["fov"] = _pair(fields["fov"])
+        return _checked(replace(self, **fields))
 
 
 def tangent_views(
@@ -98,7 +102,7 @@ def tangent_views(
     **Source:** the gnomonic projection, Snyder, *Map Projections: A Working Manual* (1987), §22.
     """
     return _checked(
-        TangentViews(size=_pair(size), fov=_pair(fov), pitch=pitch, roll=roll, blur=blur, count=count)
+        TangentViews(size=height_width(size), fov=_pair(fov), pitch=pitch, roll=roll, blur=blur, count=count)
     )
 
 
@@ -122,7 +126,7 @@ def look_around(
 
     Raises ValueError for what is no panorama, and for angles or sizes that make no sense.
     """
-    one = _checked(TangentViews(size=_pair(size), fov=_pair(fov)))
+    one = _checked(TangentViews(size=height_width(size), fov=_pair(fov)))
     if not all(isinstance(a, Real) and math.isfinite(a) for a in (yaw, pitch, roll)):
         raise ValueError(f"yaw, pitch and roll are angles in degrees; got {yaw!r}, {pitch!r}, {roll!r}")
     angles = torch.tensor([yaw, pitch, roll, fov], dtype=torch.float64)
@@ -259,8 +263,6 @@ def _checked(views: TangentViews) -> TangentViews:
     low, high = views.fov if len(views.fov) == 2 else (0, 0)
     spread = (high - low) / 2 * max(views.strength, 0)
     problems = {
-        "size must be a positive number of pixels, or two": len(views.size) != 2
-        or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in views.size),
         "fov must be degrees between 0 and 180, or (low, high)": not 0 < low <= high < 180,
         "pitch must be degrees between 0 and 90": not 0 <= views.pitch <= 90,
         "roll must be degrees between 0 and 180": not 0 <= views.roll <= 180,

@@ -12,7 +12,7 @@ of Gauss and Legendre.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -20,15 +20,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .size import height_width
+
 GRIDS = ("equirectangular", "gauss-legendre")
 
 
-def synthesize(coefficients: Tensor, size: tuple[int, int], *, grid: str = "equirectangular") -> Tensor:
+def synthesize(coefficients: Tensor, size: int | tuple[int, int], *, grid: str = "equirectangular") -> Tensor:
     """The function Σ c_lm Y_l^m at every point of a grid.
 
     Args:
         coefficients: (…, (L+1)²), c_lm at l² + l + m.
-        size: (H, W) of the grid. Any will do: what it is too coarse for is sampled nevertheless.
+        size: (H, W) of the grid; an int is H, and W is 2H. Any will do: what it is too coarse for is sampled
+            nevertheless.
         grid: ``"equirectangular"``, rows at θ = π(i + ½)/H, or ``"gauss-legendre"``, whose H rows are the
             nodes of that quadrature. Columns are at φ = 2π(j + ½)/W in both.
 
@@ -38,7 +41,7 @@ def synthesize(coefficients: Tensor, size: tuple[int, int], *, grid: str = "equi
     parallels) that Driscoll and Healy (1994) start from, §3; that P̄_l^m(−x) = (−1)^(l+m) P̄_l^m(x) halves the work.
     """
     degree = _degree(coefficients)
-    height, width = _checked(size)
+    height, width = height_width(size, 2)
     # A finer grid, of an odd multiple of the columns, has a column wherever this one has: no order m aliases.
     finer = (2 * degree // width + 1) | 1
     table = _table(degree, height, grid, coefficients.dtype, coefficients.device)  # (2, M, R, K)
@@ -69,7 +72,7 @@ def analyze(image: Tensor, degree: int, *, grid: str = "equirectangular") -> Ten
     **Source:** Fejér's first quadrature (1933) integrates polynomials in cos θ up to degree H − 1 exactly from
     rows at pixel centres, that of Gauss and Legendre up to 2H − 1; a product of two harmonics has 2L.
     """
-    height, width = _checked(image.shape[-2:])
+    height, width = height_width(image.shape[-2:])
     fits = (2 * degree < height if grid == "equirectangular" else degree < height) and 2 * degree < width
     if isinstance(degree, bool) or not isinstance(degree, int) or degree < 0 or not fits:
         raise ValueError(
@@ -129,18 +132,18 @@ def power(coefficients: Tensor) -> Tensor:
     return torch.stack([s.mean(dim=-1) for s in squares], dim=-1)
 
 
-def highest_degree(size: tuple[int, int], *, grid: str = "equirectangular") -> int:
+def highest_degree(size: int | tuple[int, int], *, grid: str = "equirectangular") -> int:
     """The highest degree that :func:`analyze` recovers from a grid (H, W)."""
-    height, width = _checked(size)
+    height, width = height_width(size, 2)
     _known(grid)
     return min((height - 1) // 2 if grid == "equirectangular" else height - 1, (width - 1) // 2)
 
 
 def directions(
-    size: tuple[int, int], *, grid: str = "equirectangular", dtype: torch.dtype = torch.float32
+    size: int | tuple[int, int], *, grid: str = "equirectangular", dtype: torch.dtype = torch.float32
 ) -> Tensor:
     """The unit vectors (x, y, z) = (sin θ cos φ, sin θ sin φ, cos θ) of the grid's points, (3, H, W)."""
-    height, width = _checked(size)
+    height, width = height_width(size, 2)
     theta = _rows(height, grid)[0][:, None]
     phi = 2 * math.pi * (torch.arange(width, dtype=torch.float64) + 0.5) / width
     z = theta.cos().expand(-1, width)
@@ -305,12 +308,6 @@ def _degree(coefficients: Tensor) -> int:
     if count == 0 or (degree + 1) ** 2 != count:
         raise ValueError(f"coefficients up to degree L are (…, (L+1)²); got {tuple(coefficients.shape)}")
     return degree
-
-
-def _checked(size: Sequence[int]) -> tuple[int, int]:
-    if len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in size):
-        raise ValueError(f"size must be (H, W) in pixels, as (180, 360); got {size!r}")
-    return size[0], size[1]
 
 
 def _known(grid: str) -> None:

@@ -474,9 +474,9 @@ def test_its_metadata_is_well_formed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"size": 0}, "size must be a positive number"),
-        ({"size": (4, 5, 6)}, "size must be a positive number"),
-        ({"size": 4.0}, "size must be a positive number"),
+        ({"size": 0}, "size must be a positive int or"),
+        ({"size": (4, 5, 6)}, "size must be a positive int or"),
+        ({"size": 4.0}, "size must be a positive int or"),
         ({"fov": 180}, "fov must be degrees between 0 and 180"),
         ({"fov": 0}, "fov must be degrees between 0 and 180"),
         ({"fov": (90, 60)}, "fov must be degrees between 0 and 180"),

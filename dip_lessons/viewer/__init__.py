@@ -107,8 +107,6 @@ def view_mesh(
     image = _one(image, "a texture")
     if not 3 <= fovy <= 30:
         raise ValueError(f"fovy must lie between 3 and 30 degrees; got {fovy!r}")
-    if min(size) < 1:
-        raise ValueError(f"size is (height, width) in pixels; got {size!r}")
     mesh = as_mesh(mesh)
     phi, rise = math.radians(yaw), math.radians(pitch)
     eye = (math.cos(rise) * math.sin(phi), math.sin(rise), math.cos(rise) * math.cos(phi))
