@@ -112,6 +112,7 @@ def test_legendre_functions_of_high_degree_stay_normalised() -> None:
 def test_directions_are_pixel_centres() -> None:
     for size in [(4, 8), (5, 3), (1, 1)]:
         np.testing.assert_allclose(sh.directions(size).numpy(), grid_points(size), atol=1e-7)
+    assert torch.equal(sh.directions(5), sh.directions((5, 10)))  # an int is H
 
 
 @pytest.mark.parametrize("width", [29, 30])
