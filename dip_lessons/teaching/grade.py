@@ -167,11 +167,9 @@ def _attempt(name: str, cells: dict[int, str], seconds: float, memory: int) -> l
         if timed_out:
             raise TimeoutError
         if not result.exists():
-            how = process.exitcode or 0
-            with contextlib.suppress(ValueError):
-                ended = signal.Signals(-how).name if how < 0 else f"exit code {how}"
-                raise attempt.Crash(f"its process ended before it answered ({ended})")
-            raise attempt.Crash(f"its process ended before it answered (signal {-how})")
+            signals = {-number: number.name for number in signal.Signals if number > 0}
+            how = signals.get(process.exitcode or 0, f"exit code {process.exitcode}")
+            raise attempt.Crash(f"its process ended before it answered ({how})")
         return attempt.read(result)
 
 

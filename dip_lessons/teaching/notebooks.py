@@ -114,12 +114,14 @@ def answer(cells: Mapping[int, str], name: str) -> list[Part] | None:
     if _is_stub(statements[own[-1]].node):
         return []
     checks = [
-        i for i, s in enumerate(statements) if i > own[-1] and re.search(rf"\bcheck\.{name}\b", _text(s.node))
+        i
+        for i, s in enumerate(statements)
+        if i > own[-1] and re.search(rf"\bcheck\.{name}\b", ast.unparse(s.node))
     ]
     end = checks[-1] if checks else len(statements)
 
     taken: set[int] = set()
-    waiting = {(name, end)} | {("*", end)}
+    waiting = {(name, end), ("*", end)}
     seen = set(waiting)
     while waiting:
         used, place = waiting.pop()
@@ -175,7 +177,7 @@ def _statements(number: int, python: str) -> Iterator[_Statement]:
         at_once: set[str] = set()
         later: set[str] = set()
         try:
-            _scope(symtable.symtable(_text(node), f"cell {number}", "exec"), binds, at_once, later)
+            _scope(symtable.symtable(ast.unparse(node), f"cell {number}", "exec"), binds, at_once, later)
         except UNREADABLE:  # such as a `return` outside of a function
             continue
         if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
@@ -244,7 +246,3 @@ def _is_stub(node: ast.stmt) -> bool:
         return False
     raised = body[0].exc.func if isinstance(body[0].exc, ast.Call) else body[0].exc
     return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
-
-
-def _text(node: ast.stmt) -> str:
-    return ast.unparse(node)
