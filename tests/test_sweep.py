@@ -333,7 +333,6 @@ def test_errors_say_what_to_do(network, tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
-@pytest.mark.skipif("distributed" in sys.modules, reason="Dask is installed")
 def test_without_dask_the_command_says_how_to_get_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert main(["sweep", "squeezenet1_1", "features.3", "--dask", "tcp://localhost:1"]) == 1
