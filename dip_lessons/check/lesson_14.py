@@ -13,22 +13,13 @@ from .verdict import Exercise
 __all__ = ["bilinear", "perspective_weights", "soft_coverage"]
 
 
-def _seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def _perspective_weights(screen: Tensor, depth: Tensor) -> Tensor:
-    weights = screen / depth
-    return weights / weights.sum(dim=-1, keepdim=True)
-
-
 def _normalized(weights: Tensor) -> Tensor:
     return weights / weights.sum(dim=-1, keepdim=True)
 
 
 def _weights_case(n: int) -> Callable[[], tuple]:
     def case() -> tuple:
-        generator = _seeded(n)
+        generator = torch.Generator().manual_seed(n)
         return torch.rand(n, 3, generator=generator).log().softmax(-1), 1 + 9 * torch.rand(
             n, 3, generator=generator
         )
@@ -38,7 +29,7 @@ def _weights_case(n: int) -> Callable[[], tuple]:
 
 perspective_weights = Exercise(
     "perspective_weights",
-    _perspective_weights,
+    lambda screen, depth: _normalized(screen / depth),
     [_weights_case(1), _weights_case(7)],
     {
         "these are still the weights in the picture: what is nearer to the camera takes more of the picture than of "
@@ -85,7 +76,7 @@ def _nearest(texture: Tensor, uv: Tensor) -> Tensor:
 
 def _bilinear_case(size: tuple[int, int], n: int) -> Callable[[], tuple]:
     def case() -> tuple:
-        generator = _seeded(n)
+        generator = torch.Generator().manual_seed(n)
         texture = torch.rand(3, *size, generator=generator)
         return texture, 3 * torch.rand(n, 2, generator=generator) - 1
 
