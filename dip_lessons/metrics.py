@@ -143,6 +143,11 @@ def pole_spread(image: Tensor, *, radius: float | None = None) -> Tensor:
         radius: of the circles, in degrees; None takes the first row's, 90/H.
 
     Raises ValueError for a radius that is not above 0 and below 90.
+
+    >>> panorama = dip.SphericalHarmonics(32)().detach()
+    >>> ramp = (torch.arange(64) / 64).expand(1, 3, 32, 64)  # all longitudes meet at a pole, and all greys
+    >>> [round(dip.metrics.pole_spread(image).item(), 1) for image in (panorama, ramp)]
+    [0.2, 1.0]
     """
     height, width = image.shape[-2:]
     radius = 90 / height if radius is None else radius

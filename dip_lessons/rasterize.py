@@ -235,6 +235,12 @@ def soft_coverage(corners: Tensor, points: Tensor, softness: float) -> Tensor:
     Returns (N,), differentiable in the corners.
 
     **Source:** Liu, Li, Chen and Li, *Soft Rasterizer* (ICCV 2019), eq. 1, which squares the distance.
+
+    >>> from dip_lessons.rasterize import soft_coverage
+    >>> corners = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
+    >>> inside, on_an_edge, outside = soft_coverage(corners, torch.tensor([[1.0, 1.0], [2.0, 0.0], [9.0, 9.0]]), 0.1)
+    >>> round(inside.item(), 2), round(on_an_edge.item(), 2), round(outside.item(), 2)
+    (1.0, 0.5, 0.0)
     """
     along = corners.roll(-1, 0) - corners  # (3, 2): each corner to the next one
     towards = points[:, None] - corners  # (N, 3, 2)

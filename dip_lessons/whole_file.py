@@ -10,7 +10,15 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A file to write in place of ``path``: beside it, then renamed, so that an old file survives all failures."""
+    """A file to write in place of ``path``: beside it, then renamed, so that an old file survives all failures.
+
+    >>> from pathlib import Path
+    >>> from dip_lessons.whole_file import whole_file
+    >>> with whole_file(Path("notes.txt")) as part:
+    ...     written = part.write_text("all of it")
+    >>> Path("notes.txt").read_text()
+    'all of it'
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
