@@ -1,6 +1,9 @@
 """What every test shares: the checkout's root, and a quiet environment set before torch is loaded."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,3 +16,24 @@ os.environ.setdefault("MPLBACKEND", "agg")  # no window, here or in subprocesses
 def root() -> Path:
     """The checkout's root."""
     return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def pip_install() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``pip_install(folder, "package==1.0", …)``: into a folder that a process may have on its path."""
+
+    def install(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(folder), *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+
+    return install
+
+
+@pytest.fixture
+def panels_closed() -> Iterator[None]:
+    """Close all players and sliders that a test has left."""
+    from dip_lessons.player import _players, explore
+
+    yield
+    for panel in [*_players.values(), *explore._explorers.values()]:
+        panel.close()

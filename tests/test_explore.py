@@ -17,15 +17,11 @@ from torch import Tensor
 
 from dip_lessons import choice, slider
 from dip_lessons import explore as make
+from dip_lessons.player import UNNAMED
 from dip_lessons.player import explore as room
 from dip_lessons.player.explore import Explorer
 
-
-@pytest.fixture(autouse=True)
-def _close_all():
-    yield
-    for explorer in list(room._explorers.values()):
-        explorer.close()
+pytestmark = pytest.mark.usefixtures("panels_closed")
 
 
 class Drawing:
@@ -269,8 +265,8 @@ def test_a_rerun_closes_the_older_sliders_and_frees_what_they_held() -> None:
 
 
 def test_sliders_without_a_name_are_kept_in_a_limited_number() -> None:
-    many = [sliders(Drawing()) for _ in range(room.UNNAMED + 2)]
-    assert [explorer._closed for explorer in many] == [True] * 2 + [False] * room.UNNAMED
+    many = [sliders(Drawing()) for _ in range(UNNAMED + 2)]
+    assert [explorer._closed for explorer in many] == [True] * 2 + [False] * UNNAMED
 
 
 @pytest.mark.parametrize(

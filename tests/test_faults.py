@@ -22,6 +22,8 @@ from dip_lessons.player.panel import contact_sheet, encode
 
 resource = pytest.importorskip("resource", reason="limits of a process are POSIX's")
 
+pytestmark = pytest.mark.usefixtures("panels_closed")
+
 PLAN = 60
 MEMORY = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
 
@@ -29,13 +31,6 @@ MEMORY = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
 @pytest.fixture(scope="module")
 def network() -> dip.Network:
     return tiny_network()
-
-
-@pytest.fixture(autouse=True)
-def _close_players():
-    yield
-    for player in list(room._players.values()):
-        player.close()
 
 
 def again(run: dip.Run, network: dip.Network) -> dip.Run:
@@ -103,6 +98,19 @@ def test_a_step_that_fails(
     assert run.step == 36
     assert "step 37 of the run failed; the picture of step 36 is kept" in message(player)
     assert words.replace("'", "&#x27;") in message(player)
+    nothing_is_lost(player, network, tmp_path)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_a_gpu_whose_memory_is_full(tmp_path: Path) -> None:
+    """The real thing: a step that asks for more than the device has."""
+    network, at_37 = tiny_network("cuda"), once_at(37)
+    run = make(network, failing(lambda: at_37() and torch.empty(2**46, device="cuda") is None), steps=PLAN)
+    player = play(run).play()
+    wait_for(lambda: player.state == "failed" and message(player))
+    assert run.step == 36
+    assert "take a smaller picture or crop, a smaller batch" in message(player)
     nothing_is_lost(player, network, tmp_path)
 
 

@@ -3,7 +3,10 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,22 +97,28 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(root: Path, w
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory, pip_install: Callable) -> dict[str, str]:
     """The environment of a process that has the wheel installed, and not the checkout."""
     folder = tmp_path_factory.mktemp("site-packages")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--no-deps",
-        "--no-index",
-        "--target",
-        str(folder),
-    ]
-    subprocess.run([*command, str(wheel)], check=True, capture_output=True)
+    result = pip_install(folder, "--no-deps", "--no-index", str(wheel))
+    assert result.returncode == 0, result.stderr
     return os.environ | {"PYTHONPATH": str(folder)}
+
+
+def test_pip_brings_the_package_and_nothing_else(wheel: Path, tmp_path: Path) -> None:
+    """As the setup cell has it do on a host that has what the course needs, such as Colab; all else is out of reach."""
+    venv.create(tmp_path / "host", with_pip=False)
+    (site,) = (tmp_path / "host").glob("**/site-packages")
+    for each in Path(sysconfig.get_paths()["purelib"]).iterdir():
+        if "dip_lessons" not in each.name:
+            (site / each.name).symlink_to(each)
+    python = tmp_path / "host" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    command = [str(python), "-m", "pip", "install", "-q", "--no-index", str(wheel)]
+    environment = os.environ | {"PYTHONPATH": ""}
+    result = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    brought = {each.name for each in site.iterdir() if not each.is_symlink()}
+    assert brought == {"dip_lessons", f"dip_lessons-{dip_lessons.__version__}.dist-info"}
 
 
 def test_an_installed_wheel_finds_its_data(installed: dict[str, str], tmp_path: Path) -> None:

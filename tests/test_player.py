@@ -26,25 +26,21 @@ from dip_lessons.player import Player, choice, compare, pick_channel, play, slid
 from dip_lessons.player import film as reels
 from dip_lessons.player.panel import contact_sheet, encode
 
+pytestmark = pytest.mark.usefixtures("panels_closed")
+
 STEPS = 24
 
 
-def tiny_network() -> dip.Network:
+def tiny_network(device: str = "cpu") -> dip.Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        return dip.Network(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Conv2d(8, 6, 3)), name="tiny")
+        layers = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Conv2d(8, 6, 3)).to(device)
+    return dip.Network(layers, name="tiny")
 
 
 @pytest.fixture(scope="module")
 def network() -> dip.Network:
     return tiny_network()
-
-
-@pytest.fixture(autouse=True)
-def _close_players():
-    yield
-    for player in list(room._players.values()):
-        player.close()
 
 
 @pytest.fixture
@@ -57,7 +53,7 @@ def make(
     network: dip.Network, objective: dip.Objective | None = None, steps: int = STEPS, **options
 ) -> dip.Run:
     options = {"views": dip.random_views(jitter=2, rotate=5)} | options
-    picture = dip.Fourier(16)
+    picture = dip.Fourier(16, device=network.device)
     return dip.optimize(picture, objective or dip.channel("2", 3), network, steps=steps, **options)
 
 
