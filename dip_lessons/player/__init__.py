@@ -33,13 +33,14 @@ from .replay import code
 
 __all__ = ["Player", "choice", "compare", "pick_channel", "play", "slider"]
 
-FRAME_SECONDS = 0.11  # at most nine pictures a second
+FRAME_SECONDS = 0.12  # from one picture to the next at the most, where steps take no longer: eight a second
+GPU_FRAME_SECONDS = 0.036  # where the processor has little else to do
 TICK_SECONDS = 0.08  # of steps at each tick of the page's clock
 AWAY_SECONDS = 2.0  # without a tick: the page is gone, or was loaded again
 UNNAMED = 8  # players without a name that are kept; no lesson has as many
 NEVER = math.inf
 
-P = TypeVar("P", bound="Player")
+P = TypeVar("P")
 _players: dict[str, Player] = {}  # by name, in the order in which they were made
 _calls: list[Any] = ["", 0]  # the request that is being executed, and how many players it made before
 
@@ -58,21 +59,27 @@ def play(run: Run, *, controls: Sequence[Control | str] = (), name: str | None =
     """
     if not isinstance(run, Run):
         raise TypeError(f"play takes a run, such as dip.optimize(…); got {type(run).__name__}")
-    return register(Player(run, controls, name), name)
+    return register(Player(run, controls, name), name, _players)
 
 
-def register(player: P, name: str | None) -> P:
-    """Have a player known by its name, or by the cell that is being executed, and close the one before it."""
+def register(panel: P, name: str | None, panels: dict[str, Any]) -> P:
+    """Have a panel known by its name, or by the cell that is being executed, and close the one before it."""
     key = _cell() if name is None else name
-    if key in _players:
-        _players[key].close()
-    _players[key] = player
-    for old in [other for other in _players if other.startswith("cell ")][:-UNNAMED]:
-        _players[old].close()
+    if key in panels:
+        panels[key].close()
+    panels[key] = panel
+    for old in [other for other in panels if other.startswith("cell ")][:-UNNAMED]:
+        panels[old].close()
     kernel: Any = getattr(_shell(), "kernel", None)
     if hasattr(kernel, "saved_sigint_handler"):  # ipykernel's own, in force while no cell runs; ignores ■
         kernel.saved_sigint_handler = _interrupted
-    return player
+    return panel
+
+
+def forget(panel: object, panels: dict[str, Any]) -> None:
+    """Undo :func:`register`."""
+    for key in [key for key, each in panels.items() if each is panel]:
+        del panels[key]
 
 
 def _event(method: Callable[..., None]) -> Callable[..., None]:
@@ -130,7 +137,7 @@ class Player:
             "film": self._filmed,
             "copy": self._copied,
         }
-        self._panel = Panel(self._knobs, handlers)
+        self._panel = Panel(f"The picture of {name}" if name else "The picture", self._knobs, handlers)
         self._draw()
 
     @property
@@ -272,8 +279,7 @@ class Player:
             self._knobs, self._settings, self._beside = [], {}, []
             # The notebook's list of outputs keeps the player itself.
             self.run = self._panel = self._reel = self._error = None  # type: ignore[assignment]
-            for key in [key for key, player in _players.items() if player is self]:
-                del _players[key]
+            forget(self, _players)
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
 
@@ -422,6 +428,7 @@ class Player:
 
     def _draw(self) -> None:
         with self._drawing:  # or an older picture might come after a newer one
+            began = time.perf_counter()
             start = time.thread_time()  # not the clock's, which a busy machine or GPU makes long
             frame = self._frame()
             self._panel.show(frame)
@@ -432,9 +439,12 @@ class Player:
                     knob.show(settings)
                 self._settings = settings
             took = time.thread_time() - start
-            # Less often: what takes long, and in a long cell, whose messages may be taken in at its end only.
+            # At the last step within the time, not the first after it. Less often: what takes long, and in a long
+            # cell, whose messages may be taken in at its end only.
+            step = self._times[-1] - self._times[-2] if len(self._times) > 1 else 0.0
+            most = FRAME_SECONDS if self.run.parameters[0].device.type == "cpu" else GPU_FRAME_SECONDS
             cell = max(0.0, time.monotonic() - self._cell_since) / 60
-            self._due = time.perf_counter() + max(FRAME_SECONDS, 15 * took, cell)
+            self._due = began + max(most - step, 12 * took, cell)
 
     # What the page sends
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from torch import Tensor
 from ..assets import AssetError
 from ..assets import picture as load
 from ..show import sheet
+from .panel import Picture, bundle
 
 
 class PictureChooser:
@@ -25,7 +25,7 @@ class PictureChooser:
         self.default = default
         self._button = widgets.FileUpload(accept="image/*", multiple=False, description="your own picture")
         self._button.layout.width = "auto"
-        self._note, self._image = widgets.HTML(), widgets.Image(format="jpeg")
+        self._note, self._image = widgets.HTML(), Picture(format="jpeg")
         self._box = widgets.VBox([self._button, self._note, self._image])
         self._draw()
         self._button.observe(self._chosen, "value")
@@ -57,6 +57,7 @@ class PictureChooser:
         buffer = io.BytesIO()
         sheet(self.picture(192), side=192).save(buffer, "JPEG", quality=85)
         self._image.value, self._note.value = buffer.getvalue(), html.escape(self.name)
+        self._image.call(f"The picture that was chosen: {self.name}")
 
     def _chosen(self, change: object) -> None:
         try:
@@ -68,14 +69,8 @@ class PictureChooser:
         return f"<picture chooser: {self.name}>"
 
     def _ipython_display_(self) -> None:
-        """The button, and the picture for pages without a kernel; by hand, for ipywidgets 7 and 8."""
-        view = {"version_major": 2, "version_minor": 0, "model_id": self._box.model_id}
-        bundle = {
-            "application/vnd.jupyter.widget-view+json": view,
-            "image/jpeg": base64.b64encode(self._image.value).decode("ascii"),
-            "text/plain": repr(self),
-        }
-        display(bundle, raw=True)
+        """The button, and the picture for pages without a kernel."""
+        display(bundle(self._box, self._image.value, repr(self)), raw=True)
 
 
 def choose_picture(default: str | Path = "astronaut") -> PictureChooser:

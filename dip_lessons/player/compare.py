@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import ipywidgets as widgets
 
 from ..optimize import Run, RunError
-from . import Player, register
+from . import Player, _players, register
 from .controls import Control
 from .panel import Frame, bundle, still, take_away
 
@@ -37,7 +37,7 @@ def compare(
     parameters = [id(p) for run in runs.values() for p in run.parameters]
     if len(set(parameters)) < len(parameters):
         raise ValueError("two of these runs change the same picture: make a parameterization for each")
-    return register(Comparison(runs, controls), name)
+    return register(Comparison(runs, controls), name, _players)
 
 
 class Comparison(Player):

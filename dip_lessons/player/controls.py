@@ -150,9 +150,7 @@ class ChannelPicker(Control):
 
     def read(self, inputs: Inputs) -> Any:
         layer, index = inputs
-        index.max = (
-            self.channels[layer.value] - 1
-        )  # a narrower layer takes the index along to its last channel
+        index.max = self.channels[layer.value] - 1  # of a narrower layer, the last channel is taken
         return channel(layer.value, index.value)
 
 

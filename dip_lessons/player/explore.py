@@ -12,7 +12,7 @@ from typing import Any
 import ipywidgets as widgets
 from torch import Tensor
 
-from . import AWAY_SECONDS, UNNAMED, _cell
+from . import AWAY_SECONDS, forget, register
 from .controls import Choice, Control, Knob, Slider, explain
 from .panel import Card, _classed, bundle, contact_sheet, encode
 
@@ -48,14 +48,7 @@ def explore(
     Raises TypeError or ValueError for controls, sizes and values that cannot be, and for what is no picture;
     whatever ``draw`` raises at the first values.
     """
-    key = _cell() if name is None else name
-    explorer = Explorer(draw, controls, sizes, start)
-    if key in _explorers:
-        _explorers[key].close()
-    _explorers[key] = explorer
-    for old in [other for other in _explorers if other.startswith("cell ")][:-UNNAMED]:
-        _explorers[old].close()
-    return explorer
+    return register(Explorer(draw, controls, sizes, start), name, _explorers)
 
 
 class Explorer:
@@ -89,9 +82,8 @@ class Explorer:
         self._start = _first_values(draw, listed, start or {})
         self._values = dict(self._start)
         self._next = 0  # which of the sizes is to be drawn now
-        self._changed = (
-            self._last_tick
-        ) = -math.inf  # when a slider moved, and when the page's clock ticked last
+        # When a slider moved, and when the page's clock ticked last.
+        self._changed = self._last_tick = -math.inf
         self._image: Tensor | None = None
         self._control = threading.RLock()  # each widget's messages may come in a thread of their own
         self._knobs = [Knob(control, self._values, self._turned) for control in listed]
@@ -139,19 +131,16 @@ class Explorer:
             self._card.close()
             self._knobs, self._image = [], None
             self._draw = self._card = None  # type: ignore[assignment]  # the notebook's list of outputs keeps this
-            for key in [key for key, explorer in _explorers.items() if explorer is self]:
-                del _explorers[key]
+            forget(self, _explorers)
 
     def __repr__(self) -> str:
         return "<sliders: closed>" if self._closed else "<sliders: move them, or call set(…)>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
         """The panel, and its picture for pages without a kernel."""
-        return (
-            {"text/plain": repr(self)}
-            if self._closed
-            else bundle(self._card.box, self._card.jpeg, repr(self))
-        )
+        if self._closed:
+            return {"text/plain": repr(self)}
+        return bundle(self._card.box, self._card.jpeg, repr(self))
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -160,7 +149,7 @@ class Explorer:
         display(self._repr_mimebundle_(), metadata=size, raw=True)
 
     def _laid_out(self) -> Card:
-        card = Card()
+        card = Card("The picture that the sliders draw")
         card.ticker.interval = TICK_MILLISECONDS
         card.ticker.observe(lambda _: self._event(self._ticked), "value")
         inputs = []

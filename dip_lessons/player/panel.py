@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from traitlets import Unicode
 
 from ..optimize import RunError
 from ..show import COLORS
@@ -51,6 +52,7 @@ body[data-jp-theme-light="false"] .dip-player, html[theme="dark"] .dip-player, .
 .dip-player .dip-enlarged { image-rendering: pixelated; }
 .dip-player .dip-knobs { border-top: 1px solid var(--dip-faint); padding-top: 8px; margin: 6px 0;
   overflow: visible; }
+.dip-unseen { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
 .dip-player .widget-html, .dip-player .widget-html-content { width: 100%; margin: 0; height: auto; }
 .dip-together { flex-flow: row wrap; gap: 12px; overflow: visible; }
 .dip-together > .widget-vbox { flex: 1 1 360px; min-width: 0; overflow: visible; }
@@ -75,6 +77,19 @@ body[data-jp-theme-light="false"] .dip-player, html[theme="dark"] .dip-player, .
 .dip-note summary { cursor: pointer; }
 </style>"""
 
+# ipywidgets names no slider for screen readers, and offers no way to. Each gets the words that stand before it.
+NAMES = """<style onload="
+const box = this.closest('.dip-player');
+const name = () => {
+  for (const handle of box.querySelectorAll('[role=slider]:not([aria-label])')) {
+    const label = handle.closest('.widget-slider')?.querySelector('label');
+    if (label) handle.setAttribute('aria-label', label.innerText);
+  }
+};
+name();
+new MutationObserver(name).observe(box, {childList: true, subtree: true});
+"></style>"""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -93,22 +108,43 @@ class Frame:
     dropped: int  # how often steps that lay ahead had been dropped
 
 
+class Picture(widgets.Image):
+    """An image with a name for screen readers, where the page can give it one.
+
+    ipywidgets 8 names it by its tooltip, but only if it has a description, which must be empty. ipywidgets 7 draws
+    no tooltip: there words beside the image have to do.
+    """
+
+    description = Unicode().tag(sync=True)
+
+    def call(self, name: str) -> bool:
+        """Name it; whether the page will."""
+        if self.has_trait("tooltip"):
+            self.tooltip = name
+        return self.has_trait("tooltip")
+
+
 class Card:
-    """What every panel has: a picture, a status and a note under it, a clock on the page; one box around them."""
+    """What every panel has: a picture, a status and a note under it, a clock on the page; one box around them.
+
+    Args:
+        name: of the picture, for who cannot see it.
+    """
 
     box: widgets.DOMWidget
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         self.jpeg, self.width = b"", 0
         self.ticker = widgets.Play(max=10**9, interval=20, layout=widgets.Layout(display="none"))
-        self.picture = _classed("picture", widgets.Image(format="jpeg"))
+        self.picture = _classed("picture", Picture(format="jpeg"))
+        self._caption = "" if self.picture.call(name) else f'<p class="dip-unseen">{html.escape(name)}:</p>'
         self.status, self.note = _classed("strip", widgets.HTML()), _classed("message", widgets.HTML())
 
     def enclose(self, side: Sequence[widgets.DOMWidget]) -> None:
         """Make the box: the picture with what stands at its side, status and note below."""
         main = _row("main", [self.picture, _classed("side", widgets.VBox([*side, self.ticker]))])
-        style = widgets.HTML(STYLE, layout=widgets.Layout(display="none"))
-        self.box = _classed("player", widgets.VBox([style, main, self.status, self.note]))
+        head = _classed("head", widgets.HTML(STYLE + NAMES + self._caption))
+        self.box = _classed("player", widgets.VBox([head, main, self.status, self.note]))
         for widget in within(self.box):
             # ipykernel 7.4 sends what the page says about a widget to the subshell that asked for the widget's
             # last change. After a reload that one is gone, and every click with it; the page's own is right.
@@ -160,12 +196,13 @@ class Panel(Card):
     """The widgets. They know no run: what the reader does goes out, and :meth:`show` draws what it is given.
 
     Args:
+        name: of the picture.
         knobs: the controls.
         events: what to call on play, step, rewind, save, film, copy and tick, and on scrub with the step.
     """
 
-    def __init__(self, knobs: Sequence[Knob], events: Mapping[str, Callable]) -> None:
-        super().__init__()
+    def __init__(self, name: str, knobs: Sequence[Knob], events: Mapping[str, Callable]) -> None:
+        super().__init__(name)
         self._shown_step, self._buttons, self.events = 0, {}, dict(events)
         for name, text, icon, tooltip in (
             ("rewind", "Start", "fast-backward", "Go back to the start; nothing is lost"),
