@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import gc
 import io
+import itertools
+import re
 import signal
 import sys
 import threading
@@ -24,7 +26,8 @@ import dip_lessons as dip
 from dip_lessons import player as room
 from dip_lessons.player import Player, choice, compare, pick_channel, play, slider
 from dip_lessons.player import film as reels
-from dip_lessons.player.panel import contact_sheet, encode
+from dip_lessons.player.panel import STYLE, contact_sheet, encode
+from dip_lessons.show import COLORS
 
 pytestmark = pytest.mark.usefixtures("panels_closed")
 
@@ -214,6 +217,31 @@ def test_pause_is_prompt(network: dip.Network) -> None:
         assert player.state == "paused"
         assert not any(thread.name == "dip-player" for thread in threading.enumerate())
     assert min(delays) < 0.15  # one step and one picture; the best of three, for a busy machine
+
+
+@pytest.mark.parametrize("step", [0.004, 0.03, 0.061, 0.075, 0.119])
+def test_pictures_come_as_often_as_they_should(
+    network: dip.Network, step: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight a second on a processor and 25 with a GPU, or one for each step; by a clock that only steps move."""
+    now = [0.0]
+    clock = {name: getattr(time, name) for name in ("monotonic", "strftime")}
+    clock |= {"perf_counter": lambda: now[0], "thread_time": lambda: 0.0}
+    monkeypatch.setattr(room, "time", types.SimpleNamespace(**clock))
+
+    def take_time() -> bool:
+        now[0] += step
+        return False
+
+    for seconds, rate in ((room.FRAME_SECONDS, 8), (room.GPU_FRAME_SECONDS, 25)):
+        monkeypatch.setattr(room, "FRAME_SECONDS", seconds)
+        player, drawn = play(make(network, failing(take_time), steps=200)), []
+        show = player._panel.show
+        player._panel.show = lambda frame, show=show, drawn=drawn: (show(frame), drawn.append(now[0]))
+        player.result()
+        least = min(rate, 0.999 / step)
+        assert 1 / np.diff(drawn[:-1]).max() >= least  # the last one comes at once
+        assert 1 / np.median(np.diff(drawn)) < 2.1 * rate
 
 
 def test_nobody_starves(network: dip.Network) -> None:
@@ -466,6 +494,54 @@ def test_every_control_has_words(network: dip.Network) -> None:
     for control in controls:
         assert control.description
         assert control.tooltip if control.has_trait("tooltip") else control.description_tooltip
+
+
+# Machado, Oliveira and Fernandes 2009, table 1, severity 1.0: linear RGB as it is seen without one kind of cones.
+BLINDNESS = {
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def difference(one: str, other: str, seen: list) -> float:
+    """How far apart two colours look: the distance in CIELAB, in which 2.3 is just noticeable."""
+
+    def lab(color: str) -> np.ndarray:
+        srgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+        to_xyz = [
+            [0.4124564, 0.3575761, 0.1804375],
+            [0.2126729, 0.7151522, 0.0721750],
+            [0.0193339, 0.1191920, 0.9503041],
+        ]
+        x, y, z = np.cbrt(to_xyz @ np.clip(seen @ linear, 0, 1) / (0.95047, 1, 1.08883))
+        return np.array([116 * y, 500 * (x - y), 200 * (y - z)])
+
+    return float(np.linalg.norm(lab(one) - lab(other)))
+
+
+@pytest.mark.parametrize("kind", BLINDNESS)
+def test_curves_and_marks_are_told_apart_without_one_kind_of_cones(kind: str) -> None:
+    seen = np.array(BLINDNESS[kind])
+    themes = re.findall(r"--dip-line: (#\w+); --dip-mark: (#\w+);", STYLE)
+    assert len(themes) == 2  # light and dark
+    assert min(difference(*pair, seen) for pair in themes) > 80
+    assert min(difference(*pair, seen) for pair in itertools.combinations(COLORS[:6], 2)) > 15
+    if kind == "deuteranopia":  # the usual red and green would not do
+        assert difference("#d62728", "#2ca02c", seen) < 10
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
