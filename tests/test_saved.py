@@ -34,6 +34,8 @@ CELLS = [
     "both = dip.compare({'slow': make(), 'fast': make(0.5)})\nboth",
     "both.result();",
     "idle = dip.play(make())\nidle",
+    "dip.explore(lambda size, light: torch.full((3, size, size), light), dip.slider('light', 0.75, 1.0))",
+    "dip.choose_picture()",
 ]
 
 
@@ -58,11 +60,13 @@ def mean(jpeg: bytes) -> float:
 
 def test_every_output_holds_its_picture(notebook) -> None:
     data = [[output["data"] for output in cell["outputs"]] for cell in notebook["cells"]]
-    assert [len(outputs) for outputs in data] == [0, 1, 1, 1, 1, 1]
+    assert [len(outputs) for outputs in data] == [0, 1, 1, 1, 1, 1, 1, 1]
     pictures = [base64.b64decode(outputs[0]["image/jpeg"]) for outputs in data[1:]]
-    played, result, pair, compared, idle = map(mean, pictures)
+    played, result, pair, compared, idle, explored, chosen = map(mean, pictures)
     assert played > idle + 30  # result() put the last picture in place of the first
     assert min(result, pair, compared) > 128
+    assert explored == pytest.approx(0.75 * 255, abs=2)
+    assert 50 < chosen < 200
     assert all(Image.open(io.BytesIO(picture)).width > 900 for picture in pictures[1:4])
 
 
@@ -78,5 +82,5 @@ def test_exported_html_shows_them(notebook) -> None:
 def test_paper_and_plain_pages_show_them(notebook, kind: str) -> None:
     """The files that a PDF, or a page of Markdown, is made of."""
     text, resources = getattr(nbconvert, kind)().from_notebook_node(notebook)
-    assert len(resources["outputs"]) == 5
+    assert len(resources["outputs"]) == 7
     assert all(name.endswith((".jpg", ".jpeg")) and name in text for name in resources["outputs"])
