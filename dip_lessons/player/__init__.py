@@ -117,7 +117,7 @@ class Player:
         self._thread: threading.Thread | None = None
         self._until = self._end = run.steps  # where the loop stops, and where the curve ends
         self._last_tick = NEVER  # NEVER while none is expected
-        self._ended = self._due = -NEVER  # when the last step was done, and when to draw again
+        self._ended = self._due = -NEVER  # when the steps, or their cell, came to an end; when to draw again
         self._cell_since = NEVER  # when result() began
         self._times: deque[float] = deque(maxlen=40)
         self._control, self._drawing = threading.RLock(), threading.Lock()
@@ -206,25 +206,30 @@ class Player:
             stop = self._begin(until, until)
         self._cell_since = time.monotonic()
         try:
-            self._in_this_thread(until, stop)
-        except BaseException as error:
-            self._fail(error)
-            self._error = None
-            raise
+            try:
+                self._in_this_thread(until, stop)
+            except BaseException as error:
+                self._fail(error)
+                self._error = None
+                raise
+            self._settle(stop)
+            if stop.is_set():
+                where = f"step {self.run.step} of {until}"
+                raise KeyboardInterrupt(f"paused at {where}; result() goes on from there")
+            if _shell() is not None:
+                self._show_result()
         finally:
-            self._cell_since = NEVER
-        self._settle(stop)
-        if stop.is_set():
-            raise KeyboardInterrupt(f"paused at step {self.run.step} of {until}; result() goes on from there")
-        if _shell() is not None:
-            from IPython.display import display
-
-            picture = base64.b64encode(still(self._frames())).decode("ascii")
-            data = {"image/jpeg": picture, "text/plain": "<the picture and its curve>"}
-            display(data, metadata={"image/jpeg": {"width": 760}}, raw=True)
-            if self._shown is not None:  # a stored notebook has this picture in place of the panel
-                self._shown.update(self._repr_mimebundle_(), metadata=self._size(), raw=True)
+            self._cell_since, self._ended = NEVER, time.monotonic()
         return self.run
+
+    def _show_result(self) -> None:
+        from IPython.display import display
+
+        picture = base64.b64encode(still(self._frames())).decode("ascii")
+        data = {"image/jpeg": picture, "text/plain": "<the picture and its curve>"}
+        display(data, metadata={"image/jpeg": {"width": 760}}, raw=True)
+        if self._shown is not None:  # a stored notebook has this picture in place of the panel
+            self._shown.update(self._repr_mimebundle_(), metadata=self._size(), raw=True)
 
     def save_picture(self, path: str | Path | None = None) -> Path:
         """Write the picture to a new PNG file and return its path.
@@ -452,7 +457,9 @@ class Player:
     def _toggled(self) -> None:
         if self.state == "playing":
             self.pause()
-        elif time.monotonic() - self._ended > 0.3:  # a click on Pause may come just after the end
+        elif (
+            time.monotonic() - self._ended > 0.3
+        ):  # a click on Pause may come just after, having waited for a cell
             self.play()
 
     @_event
