@@ -86,8 +86,11 @@ const name = () => {
     if (label) handle.setAttribute('aria-label', label.innerText);
   }
 };
-name();
-new MutationObserver(name).observe(box, {childList: true, subtree: true});
+if (!box.dataset.named) {  // a notebook takes what is scrolled away off the page, and puts it back
+  box.dataset.named = 'yes';
+  name();
+  new MutationObserver(name).observe(box, {childList: true, subtree: true});
+}
 "></style>"""
 
 
