@@ -22,6 +22,7 @@ FORMS = {
     "transformation robustness": "robust",
     "gnomonic projection": "gnomonic",
     "morph": "walk from one",
+    "w+": "w^+",
 }
 
 
