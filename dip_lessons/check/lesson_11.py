@@ -42,6 +42,9 @@ slerp = Exercise(
         "you walk from b to a: at t = 0 stands a": lambda a, b, t: _slerp(b, a, t),
         "that is the straight line pushed out to the sphere: the same path, but faster in the middle": _rescaled,
         "your angle is wrong unless both have length √n: divide by both lengths before acos": _of_lengths,
+        "your a and b have lost their lengths: unit vectors are for the angle only": (
+            lambda a, b, t: _slerp(F.normalize(a, dim=-1), F.normalize(b, dim=-1), t)
+        ),
         "the two sines must be divided by sin Ω": (
             lambda a, b, t: (
                 _slerp(a, b, t)

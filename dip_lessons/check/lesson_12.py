@@ -147,6 +147,9 @@ fair_pitch = Exercise(
         "your cameras look up only: heights go from −sin(highest) to sin(highest)": (
             lambda u, h: torch.rad2deg(torch.asin(u * math.sin(math.radians(h))))
         ),
+        "you left `highest` out: heights go from −sin(highest) to sin(highest), not from −1 to 1": (
+            lambda u, h: _fair_pitch(u, 90.0)
+        ),
         "your answer is in radians: pitch is wanted in degrees": (
             lambda u, h: torch.deg2rad(_fair_pitch(u, h))
         ),

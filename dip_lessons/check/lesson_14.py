@@ -50,13 +50,21 @@ perspective_weights = Exercise(
 
 
 def _bilinear(
-    texture: Tensor, uv: Tensor, *, half: float = 0.5, upward: bool = True, repeat: bool = True
+    texture: Tensor,
+    uv: Tensor,
+    *,
+    half: float = 0.5,
+    upward: bool = True,
+    repeat: bool = True,
+    exchanged: bool = False,
 ) -> Tensor:
     height, width = texture.shape[1:]
     x = uv[:, 0] * width - half
     y = (1 - uv[:, 1] if upward else uv[:, 1]) * height - half
     column, row = x.floor().long(), y.floor().long()
     right, below = (x - column)[:, None], (y - row)[:, None]
+    if exchanged:
+        right, below = below, right
 
     def texel(i: Tensor, j: Tensor) -> Tensor:
         if repeat:
@@ -100,6 +108,9 @@ bilinear = Exercise(
         ),
         "you exchanged u and v: u counts along a row, v along a column": (
             lambda texture, uv: _bilinear(texture, uv.flip(-1))
+        ),
+        "your two fractions are exchanged: that of x mixes left and right, that of y above and below": (
+            lambda texture, uv: _bilinear(texture, uv, exchanged=True)
         ),
         "one place in each row of the result, (N, C): turn yours around": (
             lambda texture, uv: _bilinear(texture, uv).T
@@ -151,6 +162,11 @@ soft_coverage = Exercise(
         "smallest decides": (
             lambda corners, points, softness: torch.sigmoid(
                 _distances(corners, points).amax(dim=1) / softness
+            )
+        ),
+        "you multiplied three soft edges: near a corner that covers too little, for one distance, the smallest, decides": (
+            lambda corners, points, softness: torch.sigmoid(_distances(corners, points) / softness).prod(
+                dim=1
             )
         ),
         "you multiplied by the softness: a larger softness makes a wider edge": (

@@ -11,6 +11,12 @@ def slerp(a, b, t):
     omega = torch.acos(F.cosine_similarity(a, b, dim=-1))[..., None]
     return (torch.sin(t * omega) * a + torch.sin((1 - t) * omega) * b) / torch.sin(omega)
 """,
+        "lost their lengths": """
+def slerp(a, b, t):
+    a, b = a / a.norm(dim=1, keepdim=True), b / b.norm(dim=1, keepdim=True)
+    omega = torch.acos((a * b).sum(dim=1, keepdim=True))
+    return (torch.sin((1 - t) * omega) * a + torch.sin(t * omega) * b) / torch.sin(omega)
+""",
         "pushed out to the sphere": """
 def slerp(a, b, t):
     middle = (1 - t) * a + t * b

@@ -96,6 +96,10 @@ def fair_pitch(u, highest):
 def fair_pitch(u, highest):
     return torch.asin(u * math.sin(highest * math.pi / 180)) * 180 / math.pi
 """,
+        "left `highest` out": """
+def fair_pitch(u, highest):
+    return torch.acos(1 - 2 * u) * 180 / math.pi - 90
+""",
         "in radians": """
 def fair_pitch(u, highest):
     return torch.asin((2 * u - 1) * math.sin(math.radians(highest)))

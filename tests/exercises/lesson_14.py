@@ -36,6 +36,16 @@ def bilinear(texture, uv):
     h, w = texture.shape[1:]
     return dip.check.bilinear.target(texture, uv + torch.tensor([0.5 / w, -0.5 / h]))
 """,
+        "fractions are exchanged": """
+def bilinear(texture, uv):
+    C, H, W = texture.shape
+    x, y = uv[:, 0] * W - 0.5, (1 - uv[:, 1]) * H - 0.5
+    j, i = x.floor().long(), y.floor().long()
+    a, b = y - i, x - j
+    upper = (1 - a) * texture[:, i % H, j % W] + a * texture[:, i % H, (j + 1) % W]
+    lower = (1 - a) * texture[:, (i + 1) % H, j % W] + a * texture[:, (i + 1) % H, (j + 1) % W]
+    return ((1 - b) * upper + b * lower).T
+""",
         "you took one texel": """
 def bilinear(texture, uv):
     h, w = texture.shape[1:]
@@ -57,6 +67,15 @@ def bilinear(texture, uv):
 """,
     },
     "soft_coverage": {
+        "multiplied three soft edges": """
+def soft_coverage(corners, points, softness):
+    covered = 1.0
+    whole = torch.linalg.det(torch.cat([corners, torch.ones(3, 1)], dim=1)).sign()
+    for a, b in zip(corners, corners[[1, 2, 0]]):
+        (ex, ey), (qx, qy) = b - a, (points - a).T
+        covered = covered * torch.sigmoid(whole * (ex * qy - ey * qx) / (b - a).norm() / softness)
+    return covered
+""",
         "hard edges": """
 def soft_coverage(corners, points, softness):
     soft = dip.check.soft_coverage.target(corners, points, softness)
