@@ -164,7 +164,7 @@ soft_coverage = Exercise(
                 _distances(corners, points).amax(dim=1) / softness
             )
         ),
-        "you multiplied three soft edges: near a corner that covers too little, for one distance, the smallest, decides": (
+        "you multiplied three soft edges: near a corner that covers too little; the smallest distance decides": (
             lambda corners, points, softness: torch.sigmoid(_distances(corners, points) / softness).prod(
                 dim=1
             )
