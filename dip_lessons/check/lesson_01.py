@@ -103,6 +103,10 @@ def _unfolded(image: Tensor, cutoff: float) -> Tensor:
     return power[high].sum() / power.sum()
 
 
+def _one_mean(image: Tensor, cutoff: float) -> Tensor:
+    return _share(image - image.mean(), cutoff, centre=False)
+
+
 def _smooth(seed: int, height: int, width: int) -> Tensor:
     """A picture (3, H, W) with a mean and more long waves than short ones."""
     x = _drawn(seed, 3, height, width)
@@ -117,6 +121,7 @@ high_frequency_share = Exercise(
         "you counted the mean as a wave: take it away from each channel first": lambda x, c: _share(
             x, c, centre=False
         ),
+        "each channel has a mean of its own: you took one from all": _one_mean,
         "you added up amplitudes: power is their square": lambda x, c: _share(x, c, power=1),
         "that is the share of the long waves: high frequencies lie above the cutoff": lambda x, c: (
             1 - _share(x, c)
@@ -154,6 +159,12 @@ def _every_period(size: Tensor, period: int) -> Tensor:
     return power[::period, ::period].sum() / power.sum()
 
 
+def _one_step(size: Tensor, period: int) -> Tensor:
+    power = torch.fft.fft2(size - size.mean()).abs().square()
+    step = size.shape[0] // period
+    return power[::step, ::step].sum() / power.sum()
+
+
 def _axes_only(size: Tensor, period: int) -> Tensor:
     power, grid = _on_grid(size, period)
     return (grid[0].sum() + grid[1:, 0].sum()) / power.sum()
@@ -186,6 +197,7 @@ grid_share = Exercise(
             s, p, centre=False
         ),
         "row k of fft2 has k/H cycles per pixel: the grid is H/period apart, not period": _every_period,
+        "your columns go by the step of the rows: theirs is W/period": _one_step,
         "you added up amplitudes: power is their square": lambda s, p: _grid_share(s, p, exponent=1),
         "you took the two axes only: a grid also has frequencies off the axes": _axes_only,
         "you took whole lines of frequencies: fx *and* fy must be multiples of 1/period": _lines,

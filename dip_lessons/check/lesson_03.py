@@ -28,6 +28,11 @@ def _by_the_shorter(height: int, width: int, extent: float) -> Tensor:
     return grid * (max(height, width) - 1) / (min(height, width) - 1)
 
 
+def _half_open(height: int, width: int, extent: float) -> Tensor:
+    longest = max(height, width)
+    return places((height, width), extent) * (longest - 1) / longest
+
+
 def _column_by_column(height: int, width: int, extent: float) -> Tensor:
     return places((height, width), extent).unflatten(1, (height, width)).transpose(1, 2).flatten(1)
 
@@ -44,6 +49,7 @@ coordinates = Exercise(
         "you exchanged x and y: row 0 of the result is x, which grows from column to column": (
             lambda h, w, e: places((h, w), e).flip(0)
         ),
+        "your first and last pixel stop short of the extent: between n pixels there are n − 1 distances": _half_open,
         "your pixels come column by column: torch counts them row by row, as a picture's flatten does": (
             _column_by_column
         ),

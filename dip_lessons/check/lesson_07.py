@@ -173,6 +173,12 @@ direction_objective = Exercise(
                 * (d / a.norm(dim=1) / v.norm()).clamp(min=0.1) ** p
             ).mean(dim=(1, 2))
         ),
+        "you bounded the power: the cosine itself must not fall below .1, before the power": (
+            lambda a, v, p: (
+                (d := (a * v[:, None, None]).sum(dim=1))
+                * ((d / a.norm(dim=1) / v.norm()) ** p).clamp(min=0.1)
+            ).mean(dim=(1, 2))
+        ),
         "your cosine is not divided by the length of the activation": (
             lambda a, v, p: _direction(a, v, p, unit_a=False).mean(dim=(1, 2))
         ),

@@ -47,6 +47,13 @@ def ascend(x, objective, lr):
 """,
     },
     "high_frequency_share": {
+        "a mean of its own": """
+def high_frequency_share(image, cutoff):
+    p = torch.fft.fft2(image - image.mean()).abs().pow(2).sum(0)
+    fy = torch.fft.fftfreq(image.shape[1]).view(-1, 1)
+    fx = torch.fft.fftfreq(image.shape[2]).view(1, -1)
+    return (p * ((fx**2 + fy**2).sqrt() > cutoff)).sum() / p.sum()
+""",
         "counted the mean as a wave": """
 def high_frequency_share(image, cutoff):
     p = torch.fft.fft2(image).abs().pow(2).sum(0)
@@ -105,6 +112,12 @@ def grid_share(size, period):
     fy = torch.arange(size.shape[0]) % period == 0
     fx = torch.arange(size.shape[1]) % period == 0
     return p[fy][:, fx].sum() / p.sum()
+""",
+        "theirs is W/period": """
+def grid_share(size, period):
+    p = torch.fft.fft2(size - size.mean()).abs().pow(2)
+    apart = len(size) // period
+    return p[::apart, ::apart].sum() / p.sum()
 """,
         "fx *and* fy": """
 def grid_share(size, period):

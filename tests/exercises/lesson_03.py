@@ -2,6 +2,13 @@
 
 WRONG = {
     "coordinates": {
+        "there are n − 1 distances": """
+def coordinates(height, width, extent):
+    apart = 2 * extent / max(height, width)
+    y = (torch.arange(height) - (height - 1) / 2) * apart
+    x = (torch.arange(width) - (width - 1) / 2) * apart
+    return torch.stack([x.repeat(height), y.repeat_interleave(width)])
+""",
         "picture is stretched": """
 def coordinates(height, width, extent):
     y = torch.linspace(-extent, extent, height)[:, None].expand(height, width)

@@ -98,6 +98,12 @@ def redirect_gradient(x, grad):
 """,
     },
     "direction_objective": {
+        "before the power": """
+def direction_objective(activation, vector, power):
+    dot = torch.einsum("bchw,c->bhw", activation, vector)
+    cosine = dot / (activation.norm(dim=1) * vector.norm())
+    return (dot * (cosine**power).clamp(min=0.1)).mean(dim=(1, 2))
+""",
         "over the map first": """
 def direction_objective(activation, vector, power):
     a = activation.flatten(2).mean(dim=2)
