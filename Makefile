@@ -14,7 +14,7 @@ PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-re
 export OMP_WAIT_POLICY := PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: lab env test test-units test-notebooks lint notebooks handout bench doctor address clean
+.PHONY: lab env test test-units test-notebooks lint notebooks handout gallery bench doctor address clean
 
 lab: env $(VENV)/.generator
 	@$(BIN)/dip-lessons lab
@@ -46,6 +46,10 @@ notebooks: $(VENV)/.lab $(VENV)/.generator
 # Writes the notebooks without their solutions, for learners; another folder: make handout OUT=…
 handout: $(VENV)/.lab
 	@$(BIN)/dip-lessons handout --out "$(or $(OUT),handout)"
+
+# Puts the pictures that the notebooks hold onto one page, and makes the small ones of README.md again.
+gallery: $(VENV)/.lab
+	@$(BIN)/dip-lessons gallery --out "$(or $(OUT),gallery.html)" --thumbnails notebooks/pictures/thumbnails
 
 bench: $(VENV)/.lab
 	@$(BIN)/python -m tests.bench

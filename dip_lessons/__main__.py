@@ -1,4 +1,4 @@
-"""The command line: ``dip-lessons lab | run | handout | grade | sweep | doctor | address``."""
+"""The command line: ``dip-lessons lab | run | handout | grade | gallery | sweep | doctor | address``."""
 
 # Only the standard library up here: a command imports torch or Jupyter when it needs them.
 from __future__ import annotations
@@ -100,6 +100,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--overwrite", action="store_true", help="replace that file if it is there")
 
     command = commands.add_parser(
+        "gallery", help="write the pictures that the notebooks hold onto one page, with their captions"
+    )
+    command.add_argument(
+        "notebooks", nargs="*", type=Path, metavar="NOTEBOOK", help="by default all of the checkout's"
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        default=Path("gallery.html"),
+        metavar="FILE",
+        help="the page (default: %(default)s)",
+    )
+    command.add_argument(
+        "--thumbnails", type=Path, metavar="FOLDER", help="write a small picture of each lesson as well"
+    )
+
+    command = commands.add_parser(
         "sweep", help="a picture of what each channel of a layer wants, and a page to look through them"
     )
     command.add_argument("network", metavar="NETWORK", help="as in squeezenet1_1 or inception_v3")
@@ -138,6 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return handout(options)
         if options.command == "grade":
             return grade(options)
+        if options.command == "gallery":
+            return gallery(options)
         if options.command == "sweep":
             return sweep(options)
         if options.command == "doctor":
@@ -300,7 +319,7 @@ def without_widget(data: dict[str, object]) -> None:
         data["text/plain"] = "(sliders appear here when you run this cell)"
 
 
-# --- handout, grade -------------------------------------------------------------------------------------
+# --- handout, grade, gallery ----------------------------------------------------------------------------
 
 
 def handout(options: argparse.Namespace) -> int:
@@ -334,6 +353,21 @@ def grade(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("stopped" + f"; {options.csv} holds the rows so far" * bool(options.csv), file=sys.stderr)
         return 130
+
+
+def gallery(options: argparse.Namespace) -> int:
+    """Write the page of pictures: :func:`dip_lessons.teaching.gallery`.
+
+    Raises:
+        CommandError: there are no such pictures; the message says why.
+    """
+    from .teaching import gallery
+
+    sources = options.notebooks or sorted((checkout() / START).parent.glob("*.ipynb"))
+    try:
+        return gallery(sources, options.out, thumbnails=options.thumbnails)
+    except (OSError, ValueError) as error:
+        raise CommandError(str(error)) from error
 
 
 # --- sweep ----------------------------------------------------------------------------------------------

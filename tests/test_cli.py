@@ -72,7 +72,7 @@ def course(tmp_path: Path, root: Path) -> Path:
 # --- the parser -------------------------------------------------------------------------------------------
 
 
-COMMANDS = ("lab", "run", "handout", "grade", "sweep", "doctor", "address")
+COMMANDS = ("lab", "run", "handout", "grade", "gallery", "sweep", "doctor", "address")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
