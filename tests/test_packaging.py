@@ -186,7 +186,7 @@ def test_the_code_in_the_readme_runs(root: Path, tmp_path: Path) -> None:
 
 def test_the_readme_lists_every_lesson_once_with_its_badge(root: Path) -> None:
     text = (root / "README.md").read_text("utf-8")
-    linked = re.findall(r"^\| \[[^]]+\]\(notebooks/(\w+\.ipynb)\)", text, flags=re.MULTILINE)
+    linked = re.findall(r"^\| .*?\| \[[^]]+\]\(notebooks/(\w+\.ipynb)\)", text, flags=re.MULTILINE)
     badges = re.findall(
         r"colab\.research\.google\.com/github/[^/]+/[^/]+/blob/main/notebooks/(\w+\.ipynb)", text
     )
