@@ -61,6 +61,17 @@ def test_the_citation_names_this_version(root: Path) -> None:
     assert re.findall("^version: (.*)$", text, flags=re.MULTILINE) == [dip_lessons.__version__]
 
 
+def test_the_citation_has_what_its_format_asks_for(root: Path) -> None:
+    citation = pytest.importorskip("yaml").safe_load((root / "CITATION.cff").read_text("utf-8"))
+    assert citation["cff-version"] == "1.2.0"
+    assert all(citation[key] for key in ("message", "title", "authors"))
+    for work in (citation, *citation["references"]):
+        assert all("name" in author or "family-names" in author for author in work["authors"])
+        assert re.fullmatch(r"10\.\d{4,9}/\S+", work.get("doi", "10.0000/none"))
+    assert citation["license"] == "MIT"
+    assert (root / "LICENSE").read_text("utf-8").startswith("MIT License")
+
+
 # --- the wheel --------------------------------------------------------------------------------------------
 
 

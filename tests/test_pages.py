@@ -13,7 +13,15 @@ LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 PAGES = [ROOT / name for name in ("README.md", "TEACHING.md", "CONTRIBUTING.md", "data/README.md")]
 PAGES += [ROOT / "notebooks" / "glossary.md", *LESSONS]
 LINK = re.compile(r"\]\(([^()\s]+)\)|\b(?:src|href)=\"([^\"]+)\"|^\[[^\]]+\]:\s+(\S+)", re.MULTILINE)
-WORDS = {"five to play, twenty": 25, "forty-five": 45, "forty": 40, "fifty": 50, "sixty": 60, "an hour": 60}
+WORDS = {
+    "five to play, twenty": 25,
+    "thirty": 30,
+    "forty-five": 45,
+    "forty": 40,
+    "fifty": 50,
+    "sixty": 60,
+    "an hour": 60,
+}
 TEACHING = (ROOT / "TEACHING.md").read_text(encoding="utf-8")
 
 
