@@ -40,10 +40,9 @@ class Picture:
 
 
 def gallery(sources: Sequence[Path], out: Path, *, thumbnails: Path | None = None) -> int:
-    """Write the pictures that notebooks hold onto one page, print what was written, and return 0.
+    """Write the header pictures of notebooks, and all that have captions, onto one page that needs no other file.
 
-    The page needs no other file. Of each lesson it shows the header picture and everything below it that has a
-    caption, films included, as they are stored: nothing is executed.
+    It shows them as they are stored, and nothing is executed. What was written is printed; returns 0.
 
     Args:
         sources: the notebooks; they are only read.
@@ -53,6 +52,13 @@ def gallery(sources: Sequence[Path], out: Path, *, thumbnails: Path | None = Non
     Raises:
         FileNotFoundError: there is no such notebook.
         ValueError: a file is no notebook or begins without a picture, or the page is to have another ending.
+
+    >>> from pathlib import Path
+    >>> from dip_lessons.teaching import gallery
+    >>> lessons = sorted(Path(dip.__file__).parents[1].glob("notebooks/0[01]_*.ipynb"))
+    >>> gallery(lessons, Path("page.html"))
+    page.html
+    0
     """
     if out.suffix != ".html":
         raise ValueError(f"the page is HTML, and {out} would not be opened as such: --out {out.stem}.html")
@@ -79,10 +85,7 @@ def gallery(sources: Sequence[Path], out: Path, *, thumbnails: Path | None = Non
 
 
 def header(notebook: Mapping) -> Picture:
-    """The picture that is attached to the first cell, with its words for who cannot see it.
-
-    Raises ValueError where the first cell shows none.
-    """
+    """The picture attached to the first cell, with its words for who cannot see it; ValueError where there is none."""
     cell = notebook["cells"][0]
     if shown := HEADER.search(notebooks.source(cell)):
         for kind, data in cell.get("attachments", {}).get(shown[2], {}).items():
