@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from test_grade import filled, planted, solutions
+
+from dip_lessons.__main__ import main
 
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -167,3 +170,24 @@ def test_the_semester_names_every_exercise_with_its_minutes():
         minutes = re.findall(r"^### .+ · (\d+) minutes$", text(path), re.MULTILINE)
         found += zip(names, minutes, strict=True)
     assert planned == found
+
+
+def test_what_grading_prints_is_what_the_page_shows(tmp_path, monkeypatch, capsys):
+    """Three of the four people; the fourth would loop without end. Times differ, and sums by the fourth."""
+    lesson = ROOT / "notebooks" / "02_decorrelation.ipynb"
+    right, wrong = solutions(lesson), planted(lesson)["preconditioned_step"]
+    ben = {
+        "preconditioned_step": wrong["took the gradient of x for that of θ"],
+        "color_root": right["color_root"],
+    }
+    monkeypatch.chdir(tmp_path)
+    for name, answers in {"ada": right, "ben": ben, "dan": {}}.items():
+        Path("handed_in", name).mkdir(parents=True)
+        filled(lesson, answers, Path("handed_in", name, lesson.name))
+    Path("handed_in/dan", lesson.name).write_text("half a file")
+    assert main(["grade", "handed_in"]) == 0
+    printed = re.sub(r"\d+\.\d s\n", "", capsys.readouterr().out)
+    assert printed.count("passed") == 6 + 1
+    shown = re.sub(r"\d+\.\d s\n", "", TEACHING)
+    for person in printed.split("\n\n")[0].split("handed_in/")[1:]:
+        assert person.rstrip() in shown
