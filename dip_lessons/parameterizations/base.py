@@ -30,6 +30,16 @@ class Parameterization(nn.Module):
         generator: where the first values are drawn from, on the CPU, so that one seed gives one start on
             every device. None stands for a fresh generator with seed 0.
         options: what else the subclass was made with; together with the above it is enough to make it again.
+
+    >>> class Grey(dip.Parameterization):  # a picture of three parameters
+    ...     def __init__(self, size):
+    ...         super().__init__(size)
+    ...         self.level = torch.nn.Parameter(torch.zeros(1, 3, 1, 1))
+    ...
+    ...     def raw(self):
+    ...         return self.level.expand(1, 3, *self.size)
+    >>> Grey((2, 4))().shape, Grey(2)().mean().item()
+    (torch.Size([1, 3, 2, 4]), 0.5)
     """
 
     # Names of plain attributes that may be changed while it is being optimized.
@@ -60,7 +70,12 @@ class Parameterization(nn.Module):
         self.options = options
 
     def raw(self) -> Tensor:
-        """The picture before colours and sigmoid, (B, C, H, W): any real numbers."""
+        """The picture before colours and sigmoid, (B, C, H, W): any real numbers.
+
+        >>> picture = dip.Pixels(8)
+        >>> torch.equal(picture(), picture.raw().sigmoid())
+        True
+        """
         raise NotImplementedError(f"{type(self).__name__} must define raw(), or forward() itself")
 
     def forward(self) -> Tensor:
@@ -68,17 +83,38 @@ class Parameterization(nn.Module):
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """The picture that one step of an optimization works on: the picture itself, unless a subclass draws
-        something anew for each step, from the run's generator."""
+        something anew for each step, from the run's generator.
+
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> waves, prior = dip.Fourier(8), dip.DeepImagePrior(8, widths=(4, 8))
+        >>> torch.equal(waves.sample(generator), waves())
+        True
+        >>> torch.equal(prior.sample(generator), prior())  # whose input gets new noise at each step
+        False
+        """
         return self()
 
     def set_raw(self, z: Tensor) -> None:
-        """The inverse of ``raw``, where there is one: choose parameters that give z, (B, C, H, W)."""
+        """The inverse of ``raw``, where there is one: choose parameters that give z, (B, C, H, W).
+
+        >>> picture = dip.Fourier(8)
+        >>> with torch.no_grad():
+        ...     picture.set_raw(torch.ones(1, 3, 8, 8))
+        >>> torch.allclose(picture.raw(), torch.ones(1, 3, 8, 8), atol=1e-5)
+        True
+        """
         raise NotImplementedError
 
     @torch.no_grad()
     def set_image(self, image: Tensor) -> Self:
         """Start from a picture (B or 1, C, H, W) in [0, 1]: exact to 1e-4 where the formula has an inverse,
-        else fitted (see :meth:`fit`)."""
+        else fitted (see :meth:`fit`).
+
+        >>> photo = dip.assets.picture("chelsea", (32, 32))
+        >>> picture = dip.Fourier(32).set_image(photo)
+        >>> torch.allclose(picture(), photo, atol=1e-3)
+        True
+        """
         image = self.checked(image)
         if type(self).set_raw is Parameterization.set_raw:
             return self.fit(image)
@@ -91,6 +127,12 @@ class Parameterization(nn.Module):
         Args:
             steps: of Adam.
             lr: learning rate; None takes the parameterization's own.
+
+        >>> photo, picture = dip.assets.picture("chelsea", (16, 16)), dip.CPPN(16)  # which has no inverse
+        >>> before = (picture() - photo).square().mean().item()
+        >>> picture = picture.fit(photo, steps=40)
+        >>> (picture() - photo).square().mean().item() < before / 2
+        True
         """
         image = self.checked(image)
         optimizer = torch.optim.Adam([p for p in self.parameters() if p.requires_grad], lr=lr or self.lr)
@@ -112,6 +154,12 @@ class Parameterization(nn.Module):
             options: handed to ``forward``, such as ``size`` for pictures that are functions of the place.
 
         Raises ValueError if the two have other parameters.
+
+        >>> a, b = (dip.Siren(16, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+        >>> torch.allclose(a.morph(b, 0.0), a()), torch.allclose(a.morph(b, 1.0), b())
+        (True, True)
+        >>> a.morph(b, 0.5, size=64).shape
+        torch.Size([1, 3, 64, 64])
         """
         mine, theirs = dict(self.named_parameters()), dict(other.named_parameters())
         shapes = [{name: p.shape for name, p in ps.items()} for ps in (mine, theirs)]
@@ -123,21 +171,39 @@ class Parameterization(nn.Module):
         return torch.func.functional_call(self, between, (), options)
 
     def noise(self, *shape: int) -> Tensor:
-        """Standard normal numbers of this shape, from the generator of the constructor."""
+        """Standard normal numbers of this shape, from the generator of the constructor.
+
+        >>> a, b = (dip.Pixels(8, generator=torch.Generator().manual_seed(7)) for _ in range(2))
+        >>> torch.equal(a.noise(2, 3), b.noise(2, 3))
+        True
+        """
         return torch.randn(shape, generator=self.generator, device=self.generator.device).cpu()
 
     def uniform(self, *shape: int) -> Tensor:
-        """Numbers of this shape, uniform in [−1, 1), from the generator of the constructor."""
+        """Numbers of this shape, uniform in [−1, 1), from the generator of the constructor.
+
+        >>> u = dip.Pixels(8).uniform(1000)
+        >>> bool((u >= -1).all() and (u < 1).all())
+        True
+        """
         return 2 * torch.rand(shape, generator=self.generator, device=self.generator.device).cpu() - 1
 
     def settings(self) -> dict[str, object]:
-        """Constructor arguments that make a parameterization of the same shape (not the same values)."""
+        """Constructor arguments that make a parameterization of the same shape (not the same values).
+
+        >>> dip.Fourier(8, decay=0.5).settings()
+        {'size': (8, 8), 'batch': 1, 'channels': 3, 'decorrelate': True, 'sd': 0.01, 'decay': 0.5}
+        """
         now = {name: getattr(self, name) for name in self.adjustable}
         shared = {"size": self.size, "batch": self.batch, "channels": self.channels}
         return {**shared, "decorrelate": self.decorrelate, **self.options, **now}
 
     def checked(self, image: Tensor) -> Tensor:
-        """``image`` as (B, C, H, W) on this device, or a ValueError that says what does not fit."""
+        """``image`` as (B, C, H, W) on this device, or a ValueError that says what does not fit.
+
+        >>> dip.Pixels(8, batch=2).checked(torch.zeros(3, 8, 8)).shape
+        torch.Size([2, 3, 8, 8])
+        """
         image = torch.as_tensor(image)
         if image.ndim == 3:
             image = image[None]

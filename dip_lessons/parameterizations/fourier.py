@@ -11,7 +11,12 @@ from .base import Parameterization
 
 
 def frequencies(height: int, width: int) -> Tensor:
-    """Length of the frequency vectors of ``torch.fft.rfft2`` in cycles per pixel, (H, W//2 + 1)."""
+    """Length of the frequency vectors of ``torch.fft.rfft2`` in cycles per pixel, (H, W//2 + 1).
+
+    >>> from dip_lessons.parameterizations import fourier
+    >>> fourier.frequencies(4, 4)[0]
+    tensor([0.0000, 0.2500, 0.5000])
+    """
     fy = torch.fft.fftfreq(height)[:, None]
     fx = torch.fft.rfftfreq(width)[None, :]
     return torch.sqrt(fx**2 + fy**2)
@@ -22,6 +27,10 @@ def spectrum_scale(height: int, width: int, decay: float = 1.0) -> Tensor:
 
     Natural pictures have amplitudes that fall as 1/f, hence ``decay=1``. The bound keeps f = 0 finite.
     **Source:** Lucid, ``optvis/param/spatial.py``.
+
+    >>> from dip_lessons.parameterizations import fourier
+    >>> fourier.spectrum_scale(4, 4)[0], fourier.spectrum_scale(4, 4, decay=0)[0]
+    (tensor([4., 4., 2.]), tensor([1., 1., 1.]))
     """
     return 1 / frequencies(height, width).clamp(min=1 / max(height, width)) ** decay
 
@@ -49,6 +58,14 @@ class Fourier(Parameterization):
 
     **Source:** Olah, Mordvintsev and Schubert, *Feature Visualization* (Distill 2017), "Preconditioning and
     parameterization".
+
+    >>> picture = dip.Fourier((6, 8))
+    >>> picture().shape, bool(picture().min() >= 0 and picture().max() <= 1)
+    (torch.Size([1, 3, 6, 8]), True)
+    >>> picture.coefficients.shape  # half a spectrum says all of a real picture; the last axis is real, imaginary
+    torch.Size([1, 3, 6, 5, 2])
+    >>> picture.decay
+    1.0
     """
 
     adjustable = ("decay",)

@@ -24,6 +24,11 @@ def natural_spectrum() -> tuple[Tensor, Tensor]:
     log frequency, from two waves across 256 pixels (one would be the window's) to the corner of the spectrum.
     A Hann window, divided by its root mean square, takes away the cross that the jump from one border to the
     opposite one would add.
+
+    >>> from dip_lessons.parameterizations import phase_only
+    >>> frequency, amplitude = phase_only.natural_spectrum()
+    >>> bool((amplitude[:, 0] > 10 * amplitude[:, -1]).all())  # long waves are strong
+    True
     """
     window = torch.hann_window(SIDE)[:, None] * torch.hann_window(SIDE)
     window = window / window.square().mean().sqrt()
@@ -45,6 +50,11 @@ def natural_magnitude(height: int, width: int) -> Tensor:
 
     A straight line in log–log coordinates between the rings of :func:`natural_spectrum`, and beyond the first
     and the last.
+
+    >>> from dip_lessons.parameterizations import phase_only
+    >>> magnitude = phase_only.natural_magnitude(8, 8)
+    >>> magnitude.shape, magnitude[0, 0, 0].item()
+    (torch.Size([3, 8, 5]), 0.0)
     """
     at, amplitudes = (x.log() for x in natural_spectrum())
     f = frequencies(height, width)
@@ -69,6 +79,13 @@ class PhaseOnly(Parameterization):
     Optimization* (MACO, 2023), §3.2; theirs is the mean spectrum of ImageNet, ours that of the pictures in
     ``data/``. Learning rate 1, as theirs: phases are angles. With
     random views and a hundred steps .2 gets further (lesson 06).
+
+    >>> picture = dip.PhaseOnly(8)
+    >>> picture.phase.shape  # no magnitudes among the parameters
+    torch.Size([1, 3, 8, 5])
+    >>> strength = torch.fft.rfft2(picture.raw(), norm="ortho").abs()
+    >>> torch.allclose(strength[..., 1:4], picture.magnitude[..., 1:4].expand(1, 3, 8, 3), atol=1e-3)
+    True
     """
 
     lr = 1.0

@@ -16,6 +16,12 @@ class Pixels(Parameterization):
         decorrelate: whether the numbers of a pixel are decorrelated colours (see ``color.py``) or logits of
             RGB.
         sd: standard deviation of the first values; .01 is nearly grey.
+
+    >>> picture = dip.Pixels((6, 8))
+    >>> picture().shape, picture.values.shape
+    (torch.Size([1, 3, 6, 8]), torch.Size([1, 3, 6, 8]))
+    >>> round(picture().mean().item(), 2)
+    0.5
     """
 
     def __init__(

@@ -31,6 +31,12 @@ class Pyramid(Parameterization):
 
     **Source:** Lucid, ``optvis/param/lowres.py`` and ``laplacian_pyramid_image``; Burt and Adelson, *The
     Laplacian Pyramid as a Compact Image Code* (1983) for the inverse.
+
+    >>> picture = dip.Pyramid(16, levels=3)
+    >>> [tuple(level.shape[-2:]) for level in picture.levels]
+    [(16, 16), (8, 8), (4, 4)]
+    >>> picture().shape
+    torch.Size([1, 3, 16, 16])
     """
 
     def __init__(

@@ -24,6 +24,13 @@ class RGBA(Parameterization):
     Raises ValueError for parts that do not fit together.
 
     **Source:** Distill 2018, "Generating Semi-Transparent Patterns".
+
+    >>> picture = dip.RGBA(dip.CPPN(16))  # a CPPN's colours, a Fourier alpha
+    >>> picture().shape
+    torch.Size([1, 4, 16, 16])
+    >>> views = dip.random_views(background="waves")
+    >>> views(picture(), torch.Generator().manual_seed(0)).shape  # what is seen, and its alpha
+    torch.Size([1, 4, 16, 16])
     """
 
     def __init__(

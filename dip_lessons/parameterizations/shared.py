@@ -33,6 +33,12 @@ class Shared(Parameterization):
     Raises ValueError for layers that make no sense, or more maps than frames.
 
     **Source:** Distill 2018, "Aligned Feature Visualization Interpolation".
+
+    >>> frames = dip.Shared(16, batch=4, layers=[(1, 8), (2, 4)])
+    >>> frames().shape
+    torch.Size([4, 3, 16, 16])
+    >>> [tuple(layer.shape) for layer in frames.layers]  # (1, channels, maps, height, width)
+    [(1, 3, 1, 8, 8), (1, 3, 2, 4, 4)]
     """
 
     def __init__(
@@ -74,7 +80,13 @@ class Shared(Parameterization):
             self.layers.append(nn.Parameter(start.to(device)))
 
     def common(self) -> Tensor:
-        """The sum of the shared layers, (B, C, H, W)."""
+        """The sum of the shared layers, (B, C, H, W).
+
+        >>> same = dip.Shared(16, batch=4, layers=[(1, 8)]).common()
+        >>> changing = dip.Shared(16, batch=4, layers=[(2, 8)]).common()  # from one map to another
+        >>> torch.equal(same[0], same[3]), torch.equal(changing[0], changing[3])
+        (True, False)
+        """
         shape = (self.batch, *self.size)
         total = torch.zeros((1, self.channels, *shape), device=next(self.parameters()).device)
         for layer in self.layers:

@@ -32,6 +32,11 @@ class Solid(Parameterization):
     Raises ValueError for fewer than 2 cells.
 
     **Source:** Peachey, *Solid Texturing of Complex Surfaces* (SIGGRAPH 1985), for textures cut out of solids.
+
+    >>> from dip_lessons.mesh import torus
+    >>> texture = dip.Solid(16, torus(8, 8), cells=8)
+    >>> texture().shape, texture.coefficients.shape  # a picture, made of waves in space
+    (torch.Size([1, 3, 16, 16]), torch.Size([1, 3, 8, 8, 5, 2]))
     """
 
     lr = 0.03  # more of its waves are slow than of a picture's, and all of them reach every texel

@@ -22,6 +22,10 @@ def degree_scale(degree: int, height: int, decay: float = 1.0) -> Tensor:
     2l + 1 coefficients of a degree have power 2/l together, every octave has equally much, and the scale,
     π/√(2 l(l+1)), knows no resolution. The factor in front gives pictures of H rows the contrast of
     :class:`Fourier`'s with the same standard deviation of the parameters. Degree 0 gets the scale of degree 1.
+
+    >>> from dip_lessons.parameterizations import sphere
+    >>> sphere.degree_scale(1, 8), sphere.degree_scale(1, 16)  # π/√(2 l(l+1)) at any resolution
+    (tensor([1.5708, 1.5708, 1.5708, 1.5708]), tensor([1.5708, 1.5708, 1.5708, 1.5708]))
     """
     l = degrees(degree).double().clamp(min=1)
     f = (l * (l + 1)).sqrt() / (2 * height)
@@ -47,6 +51,12 @@ class SphericalHarmonics(Parameterization):
     keeps the degrees up to L. Raises ValueError for a degree that the rows and columns cannot hold.
 
     **Source:** the basis is Driscoll and Healy's (1994); the scale is derived in :func:`degree_scale`.
+
+    >>> panorama = dip.SphericalHarmonics(16, degree=5)
+    >>> panorama().shape, panorama.coefficients.shape
+    (torch.Size([1, 3, 16, 32]), torch.Size([1, 3, 36]))
+    >>> panorama((64, 128)).shape, panorama.decay
+    (torch.Size([1, 3, 64, 128]), 1.0)
     """
 
     adjustable = ("decay",)

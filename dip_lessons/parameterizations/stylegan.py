@@ -60,6 +60,12 @@ class StyleGAN(Parameterization):
 
     **Source:** Karras et al., *A Style-Based Generator Architecture for GANs* (2019), §3.2 for truncation; Abdal et
     al., *Image2StyleGAN* (2019), for w+.
+
+    >>> face = dip.StyleGAN(16, device="cpu")
+    >>> face().shape, face.latent.shape  # a picture of 512 parameters
+    (torch.Size([1, 3, 16, 16]), torch.Size([1, 512]))
+    >>> face.network.size, face.truncation, face.noise_sd
+    (1024, 1.0, 0.0)
     """
 
     adjustable = ("truncation", "noise_sd")
@@ -125,7 +131,12 @@ class StyleGAN(Parameterization):
 
     @torch.no_grad()
     def latent_of(self, z: Tensor) -> Tensor:
-        """The latent, as the parameters are, of the picture that G draws for each z (B, Z)."""
+        """The latent, as the parameters are, of the picture that G draws for each z (B, Z).
+
+        >>> face = dip.StyleGAN(16, space="w+", device="cpu")
+        >>> face.latent_of(torch.zeros(2, 512)).shape  # a style for each of the layers
+        torch.Size([2, 23, 512])
+        """
         if self.space == "z":
             return z
         latent = self.network.mapping(z)
@@ -134,7 +145,12 @@ class StyleGAN(Parameterization):
         return latent if self.space == "w" else latent[:, None].repeat(1, self.network.styles, 1)
 
     def styles(self, latent: Tensor | None = None) -> Tensor:
-        """The styles that G is given: w̄ + ψ (w − w̄), (B, W) or, in w+, (B, styles, W)."""
+        """The styles that G is given: w̄ + ψ (w − w̄), (B, W) or, in w+, (B, styles, W).
+
+        >>> face = dip.StyleGAN(16, truncation=0.0, device="cpu")
+        >>> torch.equal(face.styles()[0], face.network.mean_w)  # nothing is left of the latent
+        True
+        """
         w, mean = self.latent if latent is None else latent, self.network.mean_w
         if self.space == "z":
             w = self.network.mapping(w)
@@ -166,7 +182,12 @@ class StyleGAN(Parameterization):
 
     @torch.no_grad()
     def set_mean(self) -> StyleGAN:
-        """Start from the mean style w̄, in every picture of the batch; in space z from z = 0."""
+        """Start from the mean style w̄, in every picture of the batch; in space z from z = 0.
+
+        >>> face = dip.StyleGAN(16, device="cpu").set_mean()
+        >>> torch.equal(face.latent[0], face.network.mean_w)
+        True
+        """
         if self.space == "z" or self.whitened:
             self.latent.zero_()
         else:

@@ -30,6 +30,12 @@ class Texture(Parameterization):
     Raises ValueError for another number of channels, and for an original of another size.
 
     **Source:** Distill 2018, "Texturing 3D models", with a Fourier texture of 1024².
+
+    >>> from dip_lessons.mesh import torus
+    >>> texture = dip.Texture(16, torus(8, 8))
+    >>> views = dip.mesh_views(texture.mesh, size=32, count=2)
+    >>> texture().shape, views(texture(), torch.Generator().manual_seed(0)).shape
+    (torch.Size([1, 3, 16, 16]), torch.Size([2, 3, 32, 32]))
     """
 
     def __init__(
@@ -77,7 +83,13 @@ class Texture(Parameterization):
         return self
 
     def save(self, path: str | os.PathLike[str], index: int = 0) -> Path:
-        """Write mesh and texture as .obj, .mtl and .png (see :func:`save_mesh`); ``index`` says which of a batch."""
+        """Write mesh and texture as .obj, .mtl and .png (see :func:`save_mesh`); ``index`` says which of a batch.
+
+        >>> from dip_lessons.mesh import torus
+        >>> file = dip.Texture(16, torus(8, 8)).save("ring.obj")
+        >>> sorted(part.suffix for part in file.parent.glob("ring.*"))
+        ['.mtl', '.obj', '.png']
+        """
         with torch.no_grad():
             return save_mesh(path, self.mesh, self()[index])
 
