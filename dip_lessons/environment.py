@@ -47,6 +47,13 @@ def device(name: str | torch.device | None = None) -> torch.device:
     Raises:
         ValueError: the name is none of these.
         RuntimeError: this machine, or this build of torch, has no such device.
+
+    >>> dip.device("cpu")
+    device(type='cpu')
+    >>> dip.device("tpu")
+    Traceback (most recent call last):
+        ...
+    ValueError: device 'tpu' is unknown; use 'cuda', 'cuda:1', 'mps', 'cpu' or None
     """
     if name is None:
         if torch.cuda.is_available():
@@ -76,6 +83,11 @@ def memory(where: torch.device) -> tuple[int, int] | None:
 
     Args:
         where: the device; MPS shares the machine's memory and so counts as the CPU.
+
+    >>> from dip_lessons import environment
+    >>> amount = environment.memory(torch.device("cpu"))
+    >>> amount is None or 0 < amount[0] <= amount[1]
+    True
     """
     if where.type == "cuda":
         return torch.cuda.mem_get_info(where)
@@ -100,6 +112,10 @@ def describe(where: torch.device) -> str:
 
     Args:
         where: the device.
+
+    >>> from dip_lessons import environment
+    >>> environment.describe(torch.device("cpu"))
+    'cpu (...)'
     """
     if where.type == "cuda":
         name = torch.cuda.get_device_name(where)
@@ -118,6 +134,9 @@ def budget() -> Literal["quick", "full"]:
 
     Raises:
         ValueError: ``DIP_BUDGET`` is neither quick nor full.
+
+    >>> dip.budget() in ("quick", "full")
+    True
     """
     asked = os.environ.get("DIP_BUDGET", "")
     if asked not in ("", "quick", "full"):
@@ -137,6 +156,10 @@ def by_budget(*, full: T, quick: T) -> T:
 
     Raises:
         ValueError: ``DIP_BUDGET`` is neither quick nor full.
+
+    >>> steps = dip.by_budget(full=512, quick=64)
+    >>> steps == {"full": 512, "quick": 64}[dip.budget()]
+    True
     """
     return full if budget() == "full" else quick
 
@@ -152,6 +175,11 @@ def setup(seed: int | None = 0) -> None:
 
     Raises:
         ValueError: the seed is out of range, or ``DIP_BUDGET`` is neither quick nor full.
+
+    >>> dip.setup(seed=None)
+    device   ...
+    versions python ... · torch ... · torchvision ... · dip_lessons ...
+    budget   ...
     """
     from . import __version__  # here, for the package imports this module before it is whole
 

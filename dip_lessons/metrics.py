@@ -23,7 +23,13 @@ HELD_OUT_SEED = 20180725  # far from the seeds that runs use: these views were n
 
 @torch.no_grad()
 def value(image: Tensor, objective: Objective, network: Network) -> Tensor:
-    """The objective of the pictures as they are, (B,); of those with transparency, over mid-grey."""
+    """The objective of the pictures as they are, (B,); of those with transparency, over mid-grey.
+
+    >>> network = dip.load_network(device="cpu")
+    >>> photo = dip.assets.picture("chelsea", (64, 64))
+    >>> dip.metrics.value(photo, dip.channel("features.3", 0), network).shape
+    torch.Size([1])
+    """
     return objective(look(network, objective.layers, _over_grey(image), image))
 
 
@@ -44,6 +50,14 @@ def robust_value(
             as backgrounds of what is transparent.
         count: how many views of each picture.
         seed: of the views; the default is one that no run should use.
+
+    >>> network = dip.load_network(device="cpu")
+    >>> photo = dip.assets.picture("chelsea", (64, 64))
+    >>> once, again = (
+    ...     dip.metrics.robust_value(photo, dip.channel("features.3", 0), network, count=2) for _ in range(2)
+    ... )
+    >>> torch.equal(once, again)  # the same held-out views each time
+    True
     """
     generator = torch.Generator().manual_seed(seed)
     one = (views or standard_views().change(background="waves")).change(count=1)
@@ -53,13 +67,26 @@ def robust_value(
 
 @torch.no_grad()
 def class_probability(image: Tensor, index: int, network: Network) -> Tensor:
-    """The probability that the network gives to one of its classes, (B,)."""
+    """The probability that the network gives to one of its classes, (B,).
+
+    >>> network = dip.load_network(device="cpu")
+    >>> cat = dip.assets.picture("chelsea", (224, 224))
+    >>> index = network.classes.index("Egyptian cat")
+    >>> dip.metrics.class_probability(cat, index, network).item() > 0.1
+    True
+    """
     return _logits(image, network).softmax(dim=1)[:, index]
 
 
 @torch.no_grad()
 def class_rank(image: Tensor, index: int, network: Network) -> Tensor:
-    """How many classes the network finds more likely than this one, (B,): 0 means it is the first."""
+    """How many classes the network finds more likely than this one, (B,): 0 means it is the first.
+
+    >>> network = dip.load_network(device="cpu")
+    >>> cat = dip.assets.picture("chelsea", (224, 224))
+    >>> dip.metrics.class_rank(cat, network.classes.index("Egyptian cat"), network).item() < 3
+    True
+    """
     logits = _logits(image, network)
     return (logits > logits[:, index : index + 1]).sum(dim=1)
 
@@ -83,6 +110,10 @@ def frame_distance(images: Tensor) -> Tensor:
         images: (B, …), pictures in the order of the film, or a layer's activations for them.
 
     Raises ValueError for fewer than two frames.
+
+    >>> frames = torch.tensor([0.0, 0.1, 0.3]).view(3, 1, 1, 1).expand(3, 3, 8, 8)
+    >>> dip.metrics.frame_distance(frames)
+    tensor([0.1000, 0.2000])
     """
     if len(images) < 2:
         raise ValueError(f"a distance needs two frames; got {len(images)}")
@@ -97,6 +128,12 @@ def diversity(images: Tensor, network: Network, layer: str) -> Tensor:
     (of activations after a ReLU, where cosines are not negative). Raises ValueError for fewer than two pictures.
 
     **Source:** Lucid's ``diversity``, which the objective of that name maximises.
+
+    >>> network = dip.load_network(device="cpu")
+    >>> photo = dip.assets.picture("chelsea", (64, 64))
+    >>> same = torch.cat([photo, photo])
+    >>> abs(dip.metrics.diversity(same, network, "features.3").item()) < 1e-4
+    True
     """
     values = unlikeness(layer)(look(network, [layer], _over_grey(images)))  # −Σ_{j≠i} cos(G_i, G_j)
     return 1 + values.mean() / (len(images) - 1)
@@ -108,6 +145,13 @@ def seam_energy(image: Tensor, axis: str = "x") -> Tensor:
 
     The mean squared step from the last column to the first (``axis="x"``), or from the last row to the first
     (``"y"``), divided by that between neighbours inside.
+
+    >>> x = torch.arange(64) / 64
+    >>> ramp, wave = x.expand(1, 3, 64, 64), (0.5 + 0.5 * (2 * torch.pi * x).sin()).expand(1, 3, 64, 64)
+    >>> dip.metrics.seam_energy(ramp).item() > 1000  # from 1 back to 0
+    True
+    >>> dip.metrics.seam_energy(wave).item() < 3
+    True
     """
     if axis not in ("x", "y"):
         raise ValueError(f'axis must be "x" (left and right border) or "y" (top and bottom); got {axis!r}')
@@ -125,6 +169,13 @@ def pole_energy(image: Tensor) -> Tensor:
     The mean squared step across both poles, from a border row to itself half a turn away, divided by that
     between neighbouring rows inside: both lie 180°/H apart on the sphere. For the seam at ±180° there is
     :func:`seam_energy`; where neighbours differ anyway, as in a picture full of dots, :func:`pole_spread`.
+
+    >>> panorama = dip.SphericalHarmonics(32)().detach()
+    >>> dip.metrics.pole_energy(panorama).item() < 3
+    True
+    >>> ramp = (torch.arange(64) / 64).expand(1, 3, 32, 64)  # all longitudes meet at a pole, and all greys
+    >>> dip.metrics.pole_energy(ramp).item() > 1000
+    True
     """
     x = around(image.float())[..., 1:-1]
     steps = x.diff(dim=-2).square().mean(dim=(1, 3))  # (B, H + 1), the first and the last across a pole
@@ -168,6 +219,11 @@ def power_spectrum(image: Tensor) -> tuple[Tensor, Tensor]:
     """Frequencies (H, W) in cycles per pixel and the power (B, H, W) at each, summed over channels, mean removed.
 
     A Hann window takes away the cross that the jump from one border to the opposite one would add.
+
+    >>> stripes = (torch.arange(32) % 2).float().expand(1, 1, 32, 32)  # a wave of two pixels
+    >>> frequency, power = dip.metrics.power_spectrum(stripes)
+    >>> frequency.flatten()[power.flatten().argmax()].item()
+    0.5
     """
     height, width = image.shape[-2:]
     x = image.detach().cpu().double()  # not every device has float64
@@ -179,7 +235,13 @@ def power_spectrum(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def high_frequency_share(image: Tensor, cutoff: float = 0.25) -> Tensor:
-    """The share of a picture's power above ``cutoff`` cycles per pixel, (B,); .25 is a wave of four pixels."""
+    """The share of a picture's power above ``cutoff`` cycles per pixel, (B,); .25 is a wave of four pixels.
+
+    >>> stripes = (torch.arange(32) % 2).float().expand(1, 1, 32, 32)  # a wave of two pixels
+    >>> photo = dip.assets.picture("chelsea", (32, 32))
+    >>> dip.metrics.high_frequency_share(torch.cat([stripes.expand(1, 3, 32, 32), photo])) > 0.5
+    tensor([ True, False])
+    """
     frequency, power = power_spectrum(image)
     total = power.sum(dim=(1, 2)).clamp(min=1e-30)
     return (power[:, frequency > cutoff].sum(dim=1) / total).float()
@@ -189,6 +251,13 @@ def radial_spectrum(image: Tensor, rings: int = 32) -> tuple[Tensor, Tensor]:
     """Mean amplitude in rings of equal width in log frequency: frequencies (K,), amplitudes (B, K), K ≤ rings.
 
     From four waves across the shorter side to the Nyquist frequency of one axis, .5 cycles per pixel.
+
+    >>> photo = dip.assets.picture("chelsea", (64, 64))
+    >>> frequency, amplitude = dip.metrics.radial_spectrum(photo, rings=4)
+    >>> frequency.shape, amplitude.shape
+    (torch.Size([4]), torch.Size([1, 4]))
+    >>> bool((amplitude.diff() < 0).all())  # the finer the weaker
+    True
     """
     frequency, power = power_spectrum(image)
     edges = torch.logspace(
@@ -204,7 +273,14 @@ def radial_spectrum(image: Tensor, rings: int = 32) -> tuple[Tensor, Tensor]:
 
 
 def spectrum_slope(image: Tensor) -> Tensor:
-    """Slope of log amplitude against log frequency, (B,): about −1 for natural pictures, 0 for white noise."""
+    """Slope of log amplitude against log frequency, (B,): about −1 for natural pictures, 0 for white noise.
+
+    >>> noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    >>> round(dip.metrics.spectrum_slope(noise).item(), 1) + 0.0
+    0.0
+    >>> dip.metrics.spectrum_slope(dip.assets.picture("chelsea", (64, 64))).item() < -0.8
+    True
+    """
     frequency, amplitude = radial_spectrum(image)
     x = frequency.double().log()
     y = amplitude.double().clamp(min=1e-30).log()
@@ -213,10 +289,21 @@ def spectrum_slope(image: Tensor) -> Tensor:
 
 
 def saturated_share(image: Tensor, margin: float = 0.02) -> Tensor:
-    """The share of a picture's values that lie within ``margin`` of 0 or 1, (B,)."""
+    """The share of a picture's values that lie within ``margin`` of 0 or 1, (B,).
+
+    >>> image = torch.tensor([0.0, 0.01, 0.5, 1.0]).view(1, 1, 2, 2)
+    >>> dip.metrics.saturated_share(image)
+    tensor([0.7500])
+    """
     return ((image < margin) | (image > 1 - margin)).float().mean(dim=(1, 2, 3))
 
 
 def steps_to(history: Sequence[float], goal: float) -> int | None:
-    """The first step whose value reaches the goal, counted from 0; None if no step does."""
+    """The first step whose value reaches the goal, counted from 0; None if no step does.
+
+    >>> dip.metrics.steps_to([0.1, 0.5, 0.4, 0.9], 0.5)
+    1
+    >>> dip.metrics.steps_to([0.1, 0.5], 1.0) is None
+    True
+    """
     return next((i for i, v in enumerate(history) if v >= goal), None)

@@ -31,6 +31,13 @@ class Views:
 
     A picture (B, 4, H, W), RGB and alpha, is laid over a background first, at full size. Its views have four
     channels too: the colours that are seen, and the alpha at each place of the view.
+
+    >>> views = dip.random_views(jitter=8, count=4)
+    >>> views.jitter, views.count
+    (8, 4)
+    >>> image, generator = torch.zeros(2, 3, 32, 32), torch.Generator().manual_seed(0)
+    >>> views(image, generator).shape  # four views of each of two pictures
+    torch.Size([8, 3, 32, 32])
     """
 
     jitter: int = 0
@@ -94,7 +101,13 @@ class Views:
         return torch.cat([colours, alpha], dim=2).flatten(0, 1)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-        """n random matrices [R(φ)/s | t + c], (n, 2, 3), in pixels, rows (x, y), drawn on the CPU."""
+        """n random matrices [R(φ)/s | t + c], (n, 2, 3), in pixels, rows (x, y), drawn on the CPU.
+
+        >>> views = dip.random_views(scale=(2.0, 2.0))  # always twice as near
+        >>> matrix = views.draw(1, (32, 32), torch.Generator().manual_seed(0))
+        >>> matrix.shape, matrix[0, 0, 0].item()  # from one pixel to the next, half a pixel of the picture
+        (torch.Size([1, 2, 3]), 0.5)
+        """
 
         def uniform(low: float, high: float) -> Tensor:
             return low + (high - low) * torch.rand(n, generator=generator)
@@ -113,7 +126,12 @@ class Views:
         return torch.stack(rows, dim=1)  # (n, 2, 3)
 
     def change(self, **fields: object) -> Views:
-        """The same views with some fields changed, checked like those of :func:`random_views`."""
+        """The same views with some fields changed, checked like those of :func:`random_views`.
+
+        >>> views = dip.random_views(jitter=8).change(jitter=16, rotate=5)
+        >>> views.jitter, views.rotate
+        (16, 5)
+        """
         return _checked(replace(self, **_ranges(fields)))
 
 
@@ -149,6 +167,15 @@ def random_views(
 
     **Source:** the ingredients are those of Lucid's ``optvis/transform.py``, a chain of resamplings there; noise
     as in MACO (Fel et al. 2023, with .08); backgrounds as in the article's section on transparency.
+
+    >>> photo = dip.assets.picture("chelsea", (64, 64))
+    >>> views = dip.random_views(jitter=4, crop=48)
+    >>> view = views(photo, torch.Generator().manual_seed(0))
+    >>> view.shape
+    torch.Size([1, 3, 48, 48])
+    >>> again = views(photo, torch.Generator().manual_seed(0))
+    >>> torch.equal(view, again)  # what is drawn comes from the generator
+    True
     """
     fields = {
         "jitter": jitter,
@@ -165,7 +192,12 @@ def random_views(
 
 
 def standard_views() -> Views:
-    """The mixture the course uses where nothing else is said: ±12 px, ±10 %, ±10°, blur up to 1.2 px."""
+    """The mixture the course uses where nothing else is said: ±12 px, ±10 %, ±10°, blur up to 1.2 px.
+
+    >>> dip.standard_views()  # doctest: +NORMALIZE_WHITESPACE
+    Views(jitter=12, scale=(0.9, 1.1), rotate=10, crop=None, blur=1.2, count=1, strength=1.0, noise=0.0,
+          shared=False, background=None)
+    """
     return random_views(jitter=12, scale=0.1, rotate=10, blur=1.2)
 
 
@@ -219,6 +251,11 @@ def composite(rgba: Tensor, background: Tensor, *, gamma: float = 2.2) -> Tensor
     or a gamma that do not fit.
 
     **Source:** the article's notebook on transparency composites with γ = 2.2.
+
+    >>> from dip_lessons.views import composite
+    >>> half = torch.tensor([1.0, 0.0, 0.0, 0.5]).view(1, 4, 1, 1)  # red that covers half
+    >>> composite(half, torch.tensor([0.0, 0.0, 1.0]).view(1, 3, 1, 1)).flatten()  # of a blue: .5^(1/2.2) of both
+    tensor([0.7297, 0.0000, 0.7297])
     """
     if rgba.ndim < 3 or background.ndim < 3 or rgba.shape[-3] != 4 or background.shape[-3] != 3:
         raise ValueError(
@@ -264,6 +301,12 @@ def resample(image: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor:
         size: (h, w) of the view.
 
     Returns (k·N, C, h, w), differentiable in ``image``.
+
+    >>> from dip_lessons.views import resample
+    >>> row = torch.arange(4.0).view(1, 1, 1, 4)
+    >>> shift = torch.tensor([[[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]])  # one pixel to the right of where a pixel lies
+    >>> resample(row, shift, (1, 4)).flatten()  # and mirrored at the border
+    tensor([1., 2., 3., 3.])
     """
     pictures, (h, w) = len(image), size
     per_half = image.new_tensor(
@@ -280,7 +323,15 @@ def resample(image: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
-    """Blur each picture (N, C, H, W) by its own standard deviation (N,) in pixels, mirrored at the border."""
+    """Blur each picture (N, C, H, W) by its own standard deviation (N,) in pixels, mirrored at the border.
+
+    >>> from dip_lessons.views import gaussian_blur
+    >>> dot = torch.zeros(1, 1, 15, 15)
+    >>> dot[..., 7, 7] = 1
+    >>> soft = gaussian_blur(dot, torch.tensor([1.5]))
+    >>> round(soft.sum().item(), 4), soft[0, 0, 7, 7].item() < 0.1  # spread, and nothing lost
+    (1.0, True)
+    """
     n, channels, height, width = image.shape
     radius = min(math.ceil(3 * float(sigma.max())), height - 1, width - 1)
     offsets = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
