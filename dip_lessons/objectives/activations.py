@@ -14,13 +14,23 @@ from .objective import Activations, Objective, maker
 
 @maker
 def channel(layer: str, index: int) -> Objective:
-    """The mean of one channel over its whole map: a texture that the channel likes everywhere."""
+    """The mean of one channel over its whole map: a texture that the channel likes everywhere.
+
+    >>> a = {"conv": torch.arange(8.0).view(1, 2, 2, 2)}  # one picture, two channels, four places
+    >>> dip.channel("conv", 1)(a)  # the mean of 4, 5, 6, 7
+    tensor([5.5000])
+    """
     return _of_channel("channel", layer, index, lambda a: a.reshape(len(a), -1).mean(dim=1))
 
 
 @maker
 def neuron(layer: str, index: int, y: int | None = None, x: int | None = None) -> Objective:
-    """One unit of a channel, at row y and column x of its map; the middle where they are left out."""
+    """One unit of a channel, at row y and column x of its map; the middle where they are left out.
+
+    >>> a = {"conv": torch.arange(8.0).view(1, 2, 2, 2)}  # one picture, two channels, four places
+    >>> dip.neuron("conv", 1)(a), dip.neuron("conv", 1, y=0, x=0)(a)
+    (tensor([7.]), tensor([4.]))
+    """
 
     def unit(a: Tensor) -> Tensor:
         if a.ndim < 3:  # a layer without place has one unit in each channel
@@ -39,7 +49,11 @@ def neuron(layer: str, index: int, y: int | None = None, x: int | None = None) -
 
 @maker
 def logit(index: int) -> Objective:
-    """The output for one class, before the softmax; ``network.classes.index(name)`` gives the index."""
+    """The output for one class, before the softmax; ``network.classes.index(name)`` gives the index.
+
+    >>> dip.logit(2)({"logits": torch.tensor([[0.1, 0.2, 0.7]])})
+    tensor([0.7000])
+    """
     objective = _of_channel("logit", LOGITS, index, lambda a: a)
     return Objective(objective.function, (LOGITS,), code=f"logit({index})", recipe=("logit", index))
 
@@ -57,6 +71,10 @@ def direction(layer: str, vector: Tensor | Sequence[float], power: float = 0.0) 
     Raises ValueError for a vector that is 0 or not finite.
 
     **Source:** Lucid's ``direction_cossim`` and ``dot_compare``; the bound .1 is Lucid's.
+
+    >>> a = {"conv": torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)}  # one place, where channels are (3, 4)
+    >>> dip.direction("conv", [1.0, 0.0])(a), dip.direction("conv", [1.0, 0.0], power=1)(a)  # 3, and 3 · cos = 3 · .6
+    (tensor([3.]), tensor([1.8000]))
     """
     v = torch.as_tensor(vector, dtype=torch.float32).detach().flatten().clone()
     if not v.isfinite().all() or not v.any():
@@ -80,7 +98,12 @@ def direction(layer: str, vector: Tensor | Sequence[float], power: float = 0.0) 
 
 @maker
 def layer(layer: str) -> Objective:
-    """The mean square of a whole layer, DeepDream's objective: more of whatever is there."""
+    """The mean square of a whole layer, DeepDream's objective: more of whatever is there.
+
+    >>> a = {"conv": torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)}
+    >>> dip.layer("conv")(a)  # (9 + 16) / 2
+    tensor([12.5000])
+    """
     return Objective(
         lambda a: a[layer].flatten(1).square().mean(dim=1),
         (layer,),
@@ -106,6 +129,11 @@ def caricature(activations: Activations, power: float = 1.0) -> Objective:
 
     **Source:** Lucid's ``recipes/caricature.py``, ``dot_compare``. There the product is not divided by ‖t‖, and
     ‖a‖ is left out of the cosine, which therefore grows with the activations.
+
+    >>> t = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)
+    >>> objective = dip.caricature({"conv": t})
+    >>> objective({"conv": t}), objective({"conv": 2 * t})  # more of the same is better
+    (tensor([5.]), tensor([10.]))
     """
     targets = targets_of("caricature", activations)
     for name, t in targets.items():
@@ -134,6 +162,11 @@ def perceptual_distance(activations: Activations) -> Objective:
 
     **Source:** Zhang et al., *The Unreasonable Effectiveness of Deep Features as a Perceptual Metric* (LPIPS, 2018),
     eq. 1, without the learned weights.
+
+    >>> t = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)
+    >>> distance = dip.perceptual_distance({"conv": t})
+    >>> distance({"conv": 2 * t}).abs() < 1e-6, distance({"conv": t.flip(1)})  # how much there is of all does not count
+    (tensor([True]), tensor([0.0800]))
     """
     targets = targets_of("perceptual distance", activations)
 

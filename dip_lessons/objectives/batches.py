@@ -20,6 +20,10 @@ def each(*objectives: Objective) -> Objective:
     outside, ``each(a, b, c) + 0.1 * alignment(layer)``.
 
     Raises ValueError when called with another number of pictures than there are objectives.
+
+    >>> a = {"conv": torch.arange(8.0).view(2, 4, 1, 1)}  # two pictures, four channels
+    >>> dip.each(dip.channel("conv", 0), dip.channel("conv", 3))(a)
+    tensor([0., 7.])
     """
     _require_objectives("each", *objectives)
 
@@ -56,6 +60,10 @@ def interpolate(a: Objective, b: Objective) -> Objective:
     Raises ValueError when called with one picture only.
 
     **Source:** Lucid's ``channel_interpolate``, for any two objectives.
+
+    >>> a = {"conv": torch.tensor([0.0, 10.0]).view(1, 2, 1, 1).expand(3, 2, 1, 1)}  # three pictures alike
+    >>> dip.interpolate(dip.channel("conv", 0), dip.channel("conv", 1))(a)
+    tensor([ 0.,  5., 10.])
     """
     _require_objectives("interpolate", a, b)
 
@@ -89,6 +97,10 @@ def alignment(layer: str, decay: float = 5.0, reach: int = 4) -> Objective:
     Raises ValueError when called with one picture only.
 
     **Source:** Lucid's ``alignment``; decay 5 is that of the article's interpolation, Lucid's default is 2.
+
+    >>> a = {"conv": torch.tensor([0.0, 1.0, 3.0]).view(3, 1, 1, 1)}  # three frames
+    >>> dip.alignment("conv", decay=5, reach=1)(a)  # −½ (1, 1 + 4, 4) / 5
+    tensor([-0.1000, -0.5000, -0.4000])
     """
     if not decay > 0 or isinstance(reach, bool) or not isinstance(reach, int) or reach < 1:
         raise ValueError(
@@ -121,6 +133,10 @@ def diversity(layer: str) -> Objective:
     Raises ValueError when called with one picture only.
 
     **Source:** Lucid's ``diversity``, of which the mean over the batch here is the negative.
+
+    >>> alike, unlike = torch.ones(2, 2, 1, 1), torch.eye(2).view(2, 2, 1, 1)  # which of two channels is active
+    >>> dip.diversity("conv")({"conv": alike}).mean() < -0.99, dip.diversity("conv")({"conv": unlike}).mean()
+    (tensor(True), tensor(0.))
     """
 
     def unlikeness(activations: Activations) -> Tensor:
@@ -149,6 +165,10 @@ def activation_grid(activation: Tensor, layer: str, rows: int, columns: int, pow
     nothing is active.
 
     **Source:** Olah et al. 2018, *The Building Blocks of Interpretability*, activation grids.
+
+    >>> a = torch.arange(1.0, 33.0).view(1, 2, 4, 4)  # a photo's map of two channels
+    >>> dip.activation_grid(a, "conv", rows=2, columns=2)  # for a parameterization with batch=4
+    each(direction('conv', …), direction('conv', …), direction('conv', …), direction('conv', …))
     """
     if activation.ndim != 4 or len(activation) != 1:
         raise ValueError(

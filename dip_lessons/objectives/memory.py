@@ -15,6 +15,14 @@ class Memory:
 
     Args:
         means: {name: (the mean, the sum of the weights in it)}, as ``means`` holds them.
+
+    >>> from dip_lessons.objectives import Memory
+    >>> memory = Memory()
+    >>> for number in (1.0, 2.0):
+    ...     mean = memory.mean("level", torch.tensor(number), decay=0.5)
+    ...     memory.keep()
+    >>> mean  # (2 + .5 · 1) / (1 + .5)
+    tensor(1.6667)
     """
 
     def __init__(self, means: Mapping[str, tuple[Tensor, float]] | None = None) -> None:
@@ -28,6 +36,10 @@ class Memory:
         All who ask at one look, for the same thing under the same name, get the same answer.
 
         Raises ValueError for another shape than that of the values before.
+
+        >>> from dip_lessons.objectives import Memory
+        >>> Memory().mean("level", torch.tensor([3.0]), decay=0.9)  # the first one is the mean
+        tensor([3.])
         """
         before, weight = self.means.get(name, (value.detach(), 0.0))
         if before.shape != value.shape:
@@ -41,12 +53,27 @@ class Memory:
         return mean
 
     def keep(self) -> None:
-        """Make what this look taught the past of the next one."""
+        """Make what this look taught the past of the next one.
+
+        >>> from dip_lessons.objectives import Memory
+        >>> memory = Memory()
+        >>> mean = memory.mean("level", torch.tensor(1.0), decay=0.5)
+        >>> list(memory.means), memory.keep(), list(memory.means)
+        ([], None, ['level'])
+        """
         self.means |= self._learned
         self._learned = {}
 
     def of(self, index: int) -> Memory:
-        """The part of it that belongs to one picture of a batch alone."""
+        """The part of it that belongs to one picture of a batch alone.
+
+        >>> from dip_lessons.objectives import Memory
+        >>> memory = Memory()
+        >>> mean = memory.of(3).mean("level", torch.tensor(1.0), decay=0.5)
+        >>> memory.keep()
+        >>> list(memory.means)
+        ['3: level']
+        """
         return _Part(self, f"{index}: ")
 
 

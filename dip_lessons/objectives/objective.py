@@ -36,6 +36,13 @@ class Objective:
             such names too, see :func:`look`.
         code: how it is written, for captions and for settings that can be copied.
         recipe: (name, argument, …) of the function that makes it again; without it, it is not stored.
+
+    >>> a = {"conv": torch.arange(8.0).view(1, 2, 2, 2)}  # one picture, two channels, four places
+    >>> peak = dip.Objective(lambda a: a["conv"].amax(dim=(1, 2, 3)), ["conv"])
+    >>> peak(a), (2 * peak - dip.channel("conv", 0))(a)
+    (tensor([7.]), tensor([12.5000]))
+    >>> dip.channel("conv", 0) - 0.5 * dip.channel("conv", 1)
+    (channel('conv', 0) - (channel('conv', 1) * 0.5))
     """
 
     def __init__(
@@ -133,6 +140,12 @@ def look(
     activations have B rows.
 
     Raises ValueError if the network leaves out a layer that it was asked for.
+
+    >>> from dip_lessons.objectives import look
+    >>> network = dip.load_network(device="cpu")
+    >>> seen = look(network, ["features.3", "picture"], torch.zeros(1, 3, 64, 64))
+    >>> {name: tuple(a.shape) for name, a in seen.items()}
+    {'features.3': (1, 128, 15, 15), 'picture': (1, 3, 64, 64)}
     """
     inside = tuple(name for name in layers if name not in OUTSIDE)
     seen: dict[str, Any] = {}
@@ -156,7 +169,15 @@ def is_recipe(argument: object) -> bool:
 
 
 def from_recipe(recipe: Sequence) -> Objective:
-    """The objective that a recipe (nested names, numbers and lists) describes; nothing is executed."""
+    """The objective that a recipe (nested names, numbers and lists) describes; nothing is executed.
+
+    >>> from dip_lessons.objectives import from_recipe
+    >>> objective = dip.channel("features.9", 10) - 0.1 * dip.total_variation()
+    >>> objective.recipe  # what a run is stored with
+    ('-', ('channel', 'features.9', 10), ('*', ('total_variation',), ('number', 0.1)))
+    >>> from_recipe(objective.recipe)
+    (channel('features.9', 10) - (total_variation() * 0.1))
+    """
     name, *arguments = recipe
     if name == "number":
         return Objective(lambda a: arguments[0], (), code=f"{arguments[0]:g}", recipe=tuple(recipe))

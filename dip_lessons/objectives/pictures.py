@@ -23,6 +23,10 @@ def total_variation() -> Objective:
     divided by H·W.
 
     **Source:** Lucid's ``total_variation``, which does not divide by H·W.
+
+    >>> stripes = (torch.arange(4) % 2).float().expand(1, 1, 4, 4)  # three steps of 1 in each row of four
+    >>> dip.total_variation()({"picture": stripes})
+    tensor([0.7500])
     """
 
     def variation(activations: Activations) -> Tensor:
@@ -38,6 +42,10 @@ def l1(centre: float = 0.5) -> Objective:
     """The distance from a flat grey: mean over pixels of Σ_channels |x − centre|.
 
     **Source:** Lucid's ``L1``, which does not divide by H·W.
+
+    >>> image = torch.tensor([0.5, 0.75]).view(1, 1, 1, 2)
+    >>> dip.l1()({"picture": image})  # (0 + .25) / 2
+    tensor([0.1250])
     """
 
     def distance(activations: Activations) -> Tensor:
@@ -51,6 +59,10 @@ def squared_error(image: Tensor) -> Objective:
     """The mean squared difference from a picture (1 or B, C, H, W); a quantity to subtract.
 
     It holds the picture, and so is not stored with a run. Raises ValueError, when called, for pictures of another size.
+
+    >>> goal = torch.zeros(1, 3, 8, 8)
+    >>> dip.squared_error(goal)({"picture": goal + 0.5})
+    tensor([0.2500])
     """
     target = image.detach().clone()
 
@@ -75,6 +87,13 @@ def high_frequency() -> Objective:
 
     **Source:** Lucid's ``blur_input_each_step``, the same kernel, which does not divide by H·W; the idea is that
     of Nguyen, Yosinski, Clune 2015.
+
+    >>> flat = torch.full((1, 3, 8, 8), 0.3)
+    >>> dot = flat.clone()
+    >>> dot[..., 4, 4] = 1
+    >>> a, b = (dip.high_frequency()({"picture": image}).item() for image in (flat, dot))
+    >>> a < 1e-9 < b
+    True
     """
 
     def residual(activations: Activations) -> Tensor:
@@ -92,6 +111,10 @@ def opacity(of: str = PICTURE) -> Objective:
         of: ``"picture"``, or ``"view"`` for the part of it that a view sees.
 
     Raises ValueError where there is no alpha.
+
+    >>> picture = torch.cat([torch.zeros(1, 3, 2, 2), torch.tensor([0.0, 0.0, 0.0, 1.0]).view(1, 1, 2, 2)], dim=1)
+    >>> dip.opacity()({"picture": picture})
+    tensor([0.2500])
     """
     if of not in (PICTURE, VIEW):
         raise ValueError(f"opacity is that of the {PICTURE!r} or of the {VIEW!r}; got {of!r}")

@@ -26,6 +26,14 @@ def gram(activation: Tensor, *, centred: bool = False) -> Tensor:
 
     **Source:** Gatys, Ecker and Bethge, *Image Style Transfer Using Convolutional Neural Networks* (CVPR 2016),
     eq. 3, which does not divide; Lucid's ``gram_style`` does.
+
+    >>> a = torch.tensor([[1.0, 3.0], [0.0, 2.0]]).view(1, 2, 1, 2)  # two channels at two places
+    >>> dip.gram(a)[0]  # a aᵀ / 2
+    tensor([[5., 3.],
+            [3., 2.]])
+    >>> shuffled = a.flip(3)
+    >>> torch.equal(dip.gram(shuffled), dip.gram(a))  # where a thing is does not count
+    True
     """
     if activation.ndim not in (2, 3, 4):
         raise ValueError(
@@ -69,6 +77,11 @@ def style(
 
     **Source:** Lucid's style objectives: mean absolute differences (Gatys et al. 2016, eq. 4–5, take squares); its
     notebook on style transfer in 3D: G + stop_gradient(mean − G), with a decay of .95.
+
+    >>> t = torch.tensor([[1.0, 3.0], [0.0, 2.0]]).view(1, 2, 1, 2)
+    >>> distance = dip.style({"conv": t})
+    >>> distance({"conv": t.flip(3)}), distance({"conv": 0 * t})  # the same style, and none
+    (tensor([0.]), tensor([1.]))
     """
     grams = [
         {name: gram(t, centred=centred) for name, t in targets_of("style", a).items()} for a in activations
@@ -136,6 +149,11 @@ def content(activations: Activations) -> Objective:
 
     **Source:** Lucid's content objective is the mean of |a − t|, with weight 100 beside unscaled Gram matrices;
     Gatys et al. 2016, eq. 1, take squares.
+
+    >>> t = torch.tensor([[1.0, 3.0], [0.0, 2.0]]).view(1, 2, 1, 2)
+    >>> distance = dip.content({"conv": t})
+    >>> distance({"conv": t}), distance({"conv": t.flip(3)})  # the same style, but not the same scene
+    (tensor([0.]), tensor([1.3333]))
     """
     targets = targets_of("content", activations)
     sizes = {name: _size_of_target(name, t) for name, t in targets.items()}
