@@ -53,6 +53,12 @@ def project(
 
     **Source:** Karras et al., *Analyzing and Improving the Image Quality of StyleGAN* (2020), appendix D: 1,000
     steps, and an optimization of the noise inputs, which is left out here.
+
+    >>> face = dip.StyleGAN(16, device="cpu")
+    >>> goal = face().detach()
+    >>> run = dip.project(face, goal, dip.load_network(device="cpu"), layers=["features.1"], steps=4)
+    >>> run.finish().history[-1] > run.history[0]
+    True
     """
     image = picture.checked(image)
     with torch.no_grad():

@@ -31,13 +31,22 @@ class Synthesis(nn.Module):
     """What a synthesis network has: pictures in about [−1, 1] of styles, one style for each layer.
 
     ``styles`` is their number; ``sizes`` are the sides of the pictures that it offers, in pixels, rising.
+
+    >>> synthesis = dip.load_generator().synthesis_network
+    >>> synthesis.styles, synthesis.sizes[-1]
+    (23, 1024)
     """
 
     styles: int
     sizes: tuple[int, ...]
 
     def noisy_layers(self, size: int) -> list[NoisyLayer]:
-        """The layers that add noise on the way to a picture of this size, in the order in which they run."""
+        """The layers that add noise on the way to a picture of this size, in the order in which they run.
+
+        >>> synthesis = dip.load_generator().synthesis_network
+        >>> [tuple(layer.noise.shape) for layer in synthesis.noisy_layers(64)][-1]
+        (1, 1, 64, 64)
+        """
         raise NotImplementedError
 
     def forward(self, w: Tensor, size: int, noise: list[Tensor | None]) -> Tensor:
@@ -64,6 +73,12 @@ class Generator(nn.Module):
         synthesis_network: see :class:`Synthesis`.
         mean_w: w̄ (W,), the mean of w over many z; truncation pulls towards it.
         z_size: Z.
+
+    >>> generator = dip.load_generator().to("cpu")
+    >>> z = torch.randn(2, generator.z_size, generator=torch.Generator().manual_seed(0))
+    >>> w = generator.mapping(z)
+    >>> w.shape, generator.synthesis(w, size=64).shape, generator.device
+    (torch.Size([2, 512]), torch.Size([2, 3, 64, 64]), device(type='cpu'))
     """
 
     mean_w: Tensor
@@ -95,6 +110,11 @@ class Generator(nn.Module):
         """The style w (B, W) of each z (B, Z), which is meant to be standard normal.
 
         Raises ValueError for another shape, TypeError for what is no floating-point tensor.
+
+        >>> generator = dip.load_generator().to("cpu")
+        >>> z = torch.randn(1, 512, generator=torch.Generator().manual_seed(0))
+        >>> torch.allclose(generator.mapping(z), generator.mapping(2 * z), atol=1e-4)  # only where z points to counts
+        True
         """
         self._check(z, "z", [("B", self.z_size)])
         return self.mapping_network(z)
@@ -117,6 +137,14 @@ class Generator(nn.Module):
                 None adds none.
 
         Raises ValueError for another shape, size or noise, TypeError for what is no floating-point tensor.
+
+        >>> generator = dip.load_generator().to("cpu")
+        >>> w = generator.mean_w[None]  # the mean face
+        >>> generator.synthesis(w, size=64).shape
+        torch.Size([1, 3, 64, 64])
+        >>> wplus = w[:, None].repeat(1, generator.styles, 1)  # a style for each layer, all the same
+        >>> torch.allclose(generator.synthesis(wplus, size=64), generator.synthesis(w, size=64))
+        True
         """
         self._check(w, "w", [("B", self.w_size), ("B", self.styles, self.w_size)])
         size = self.size if size is None else size

@@ -110,6 +110,14 @@ def load_official(
 
     Raises CheckpointError, a ValueError, for a file that asks for anything but tensors and plain containers, or
     holds another kind of network; FileNotFoundError if there is none.
+
+    >>> import pickle, pathlib
+    >>> pathlib.Path("network.pkl").write_bytes(pickle.dumps(print)) > 0  # a pickle that names a function ...
+    True
+    >>> dip.load_official("network.pkl")  # ... which is not called
+    Traceback (most recent call last):
+        ...
+    dip_lessons.generator.official.CheckpointError: the checkpoint asks for ...print; only tensors ...
     """
     parts = read(path)
     found = parts.get(network) if isinstance(parts, dict) else None

@@ -30,13 +30,18 @@ def load_network(
             ones; the name of one of torchvision's weights (``"DEFAULT"``, ``"IMAGENET1K_V1"``) downloads
             those; None gives random ones.
         precision: ``"float32"``; or ``"bfloat16"``, in which the network computes, with pictures, objectives and
-            parameters still in float32. That has 3 digits instead of 7: pictures differ from those of float32
-            as two seeds do. It is faster where the hardware computes in it (recent GPUs; CPUs with AVX512-BF16
+            parameters still in float32. It has 3 digits instead of 7: gradients point nearly the same way (cosine
+            .95 to .997 in the embedded networks). It is faster where the hardware computes in it (recent GPUs; CPUs with AVX512-BF16
             or AMX; there, networks of dense convolutions the most), and several times slower elsewhere.
 
     Raises ValueError for another precision, KeyError for an unknown name of a network or of weights, OSError
     for weights that cannot be downloaded, :class:`dip_lessons.assets.AssetError` for embedded ones that are
     missing or corrupt.
+
+    >>> network = dip.load_network("squeezenet1_1", device="cpu")
+    >>> seen = network(torch.zeros(1, 3, 64, 64), ["features.3", "features.9"])
+    >>> {name: tuple(a.shape) for name, a in seen.items()}
+    {'features.3': (1, 128, 15, 15), 'features.9': (1, 384, 3, 3)}
     """
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision must be 'float32' or 'bfloat16'; got {precision!r}")

@@ -39,7 +39,14 @@ class _Deepest(Exception):
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer to ask for: its name, kind, and the (C, H, W) or (C,) of its activation at 224 px."""
+    """A layer to ask for: its name, kind, and the (C, H, W) or (C,) of its activation at 224 px.
+
+    >>> layer = dip.load_network(device="cpu").layers["features.3"]
+    >>> layer
+    Layer(name='features.3', kind='Fire', shape=(128, 55, 55))
+    >>> layer.channels, layer.receptive_field
+    (128, 15)
+    """
 
     name: str
     kind: str
@@ -62,7 +69,16 @@ class Layer:
 
 
 class Layers(Mapping[str, Layer]):
-    """The layers of a network by name, in the order in which they run; printed as a table."""
+    """The layers of a network by name, in the order in which they run; printed as a table.
+
+    >>> layers = dip.load_network(device="cpu").layers
+    >>> list(layers)[:3]
+    ['features.0', 'features.1', 'features.2']
+    >>> layers["feature.3"]  # a slip
+    Traceback (most recent call last):
+        ...
+    dip_lessons.networks.network.UnknownName: there is no layer 'feature.3'; ...
+    """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self._layers = {layer.name: layer for layer in layers}
@@ -110,6 +126,13 @@ class Network(nn.Module):
         classes: the names of its logits, if it has any.
         input_size: the one size that it can take, if it has one: pictures of other sizes are resized to it.
         has_logits: whether its output can be asked for as ``"logits"``.
+
+    >>> module = torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten())  # whatever torch can run
+    >>> network = dip.Network(module, mean=(0, 0, 0), std=(1, 1, 1))
+    >>> network(torch.ones(1, 3, 16, 16), ["0"])["0"].shape, network.device
+    (torch.Size([1, 3, 2, 2]), device(type='cpu'))
+    >>> any(p.requires_grad for p in network.parameters())  # it is frozen; only pictures get gradients
+    False
     """
 
     def __init__(
@@ -238,7 +261,11 @@ class Network(nn.Module):
         return f"{self.name}, input normalised and weights frozen inside"
 
     def require(self, layers: Iterable[str]) -> dict[str, nn.Module]:
-        """The modules of these layers, the logits left out; raises KeyError for one that does not exist."""
+        """The modules of these layers, the logits left out; raises KeyError for one that does not exist.
+
+        >>> list(dip.load_network(device="cpu").require(["features.3", "logits"]))
+        ['features.3']
+        """
         parts = dict(self.module.named_modules())
         del parts[""]
         for name in layers:

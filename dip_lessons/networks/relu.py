@@ -49,6 +49,15 @@ class _Redirect(TorchFunctionMode):
 
 @contextlib.contextmanager
 def redirected_relu(active: bool = True) -> Iterator[None]:
-    """Inside the block, on this thread, every ReLU is a :class:`RedirectedReLU`; no network is changed."""
+    """Inside the block, on this thread, every ReLU is a :class:`RedirectedReLU`; no network is changed.
+
+    >>> x = torch.tensor([[-1.0, -2.0]], requires_grad=True)  # a picture for which every unit is silent
+    >>> with dip.redirected_relu():
+    ...     loss = -torch.relu(x).sum()
+    >>> torch.autograd.grad(loss, x)[0]  # a step against it brings them to life
+    tensor([[-1., -1.]])
+    >>> torch.autograd.grad(-torch.relu(x).sum(), x)[0].abs()
+    tensor([[0., 0.]])
+    """
     with _Redirect() if active else contextlib.nullcontext():
         yield
