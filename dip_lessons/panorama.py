@@ -32,6 +32,11 @@ class TangentViews:
         n = forward + (2 tan(fov/2) / w) (q_x right + q_y down)
 
     of a camera whose heading, pitch and roll are drawn. See :func:`tangent_views` for the ranges.
+
+    >>> views = dip.tangent_views(32, count=2)
+    >>> panorama = dip.SphericalHarmonics(16)()
+    >>> views(panorama, torch.Generator().manual_seed(0)).shape
+    torch.Size([2, 3, 32, 32])
     """
 
     size: tuple[int, int] = (224, 224)
@@ -56,7 +61,12 @@ class TangentViews:
         return views
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """n random cameras (n, 3, 3), see :func:`cameras`, and horizontal fields of view (n,) in degrees."""
+        """n random cameras (n, 3, 3), see :func:`cameras`, and horizontal fields of view (n,) in degrees.
+
+        >>> camera, fov = dip.tangent_views().draw(4, torch.Generator().manual_seed(0))
+        >>> camera.shape, bool((60 <= fov).all() and (fov <= 90).all())
+        (torch.Size([4, 3, 3]), True)
+        """
         heading, height, roll, fov = torch.rand(4, n, generator=generator, dtype=torch.float64)
         k = self.strength
         highest = math.sin(math.radians(min(k * self.pitch, 90)))
@@ -67,7 +77,11 @@ class TangentViews:
         return cameras(360 * heading - 180, pitch, roll), middle + half * (2 * fov - 1)
 
     def change(self, **fields: Any) -> TangentViews:
-        """The same views with some fields changed, checked like those of :func:`tangent_views`."""
+        """The same views with some fields changed, checked like those of :func:`tangent_views`.
+
+        >>> dip.tangent_views().change(size=64, fov=50).fov
+        (50, 50)
+        """
         if "size" in fields:
             fields["size"] = height_width(fields["size"])
         if "fov" in fields:
@@ -100,6 +114,11 @@ def tangent_views(
     the field of view. Raises ValueError for a range that makes no sense.
 
     **Source:** the gnomonic projection, Snyder, *Map Projections: A Working Manual* (1987), §22.
+
+    >>> panorama = dip.SphericalHarmonics(16)()
+    >>> views = dip.tangent_views((24, 32), fov=(60, 90), pitch=30)
+    >>> views(panorama, torch.Generator().manual_seed(0)).shape
+    torch.Size([1, 3, 24, 32])
     """
     return _checked(
         TangentViews(size=height_width(size), fov=_pair(fov), pitch=pitch, roll=roll, blur=blur, count=count)
@@ -125,6 +144,12 @@ def look_around(
         size: side, or (height, width), of the view in pixels.
 
     Raises ValueError for what is no panorama, and for angles or sizes that make no sense.
+
+    >>> x = (torch.arange(64) + 0.5) / 64  # grey says how far to the right a column lies
+    >>> panorama = x.expand(1, 3, 32, 64)
+    >>> ahead, right = (dip.look_around(panorama, yaw=yaw, size=9)[0, 0, 4, 4] for yaw in (0, 90))
+    >>> round(ahead.item(), 2), round(right.item(), 2)
+    (0.5, 0.75)
     """
     one = _checked(TangentViews(size=height_width(size), fov=_pair(fov)))
     if not all(isinstance(a, Real) and math.isfinite(a) for a in (yaw, pitch, roll)):
@@ -139,6 +164,11 @@ def cameras(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
 
     Axes are those of ``spherical_harmonics.directions``: z is the zenith, x lies at the left border of the
     panorama. As its longitude grows to the right, right, down and forward are a left-handed frame.
+
+    >>> from dip_lessons.panorama import cameras
+    >>> zero = torch.zeros(1)
+    >>> cameras(zero, zero + 90, zero)[0, :, 2].round().abs()  # forward is the zenith
+    tensor([0., 0., 1.])
     """
     longitude, latitude, roll = (torch.deg2rad(a) for a in (yaw + 180, pitch, roll))
     zero = torch.zeros_like(longitude)
@@ -160,6 +190,12 @@ def gnomonic(image: Tensor, camera: Tensor, fov: Tensor, size: tuple[int, int]) 
         size: (h, w) of the views.
 
     Returns (n·B, C, h, w), differentiable in ``image``. Raises ValueError for what is no panorama.
+
+    >>> from dip_lessons.panorama import cameras, gnomonic
+    >>> panorama, zero = dip.SphericalHarmonics(16)(), torch.zeros(2)
+    >>> camera = cameras(zero, torch.tensor([0.0, 45.0]), zero)  # ahead, and up
+    >>> gnomonic(panorama, camera, zero + 90, (24, 32)).shape
+    torch.Size([2, 3, 24, 32])
     """
     if image.ndim != 4 or image.shape[1] == 4:
         raise ValueError(
@@ -187,6 +223,13 @@ def around(image: Tensor) -> Tensor:
     """A panorama (…, H, W) with its neighbours on every side, (…, H+2, W+2).
 
     Left and right of it lies its other border; beyond a pole, the row that is nearest to it, half a turn away.
+
+    >>> from dip_lessons.panorama import around
+    >>> around(torch.arange(8.0).view(2, 4))
+    tensor([[1., 2., 3., 0., 1., 2.],
+            [3., 0., 1., 2., 3., 0.],
+            [7., 4., 5., 6., 7., 4.],
+            [5., 6., 7., 4., 5., 6.]])
     """
     width = image.shape[-1]
 
@@ -209,6 +252,10 @@ def save_panorama(image: Tensor, path: str | os.PathLike, *, quality: int = 92) 
 
     **Source:** the XMP namespace http://ns.google.com/photos/1.0/panorama/ in an APP1 segment (XMP
     specification, part 3, §1.1.3).
+
+    >>> path = dip.save_panorama(torch.zeros(1, 3, 16, 32), "sky.jpg")
+    >>> b'ProjectionType="equirectangular"' in path.read_bytes()
+    True
     """
     path = Path(path)
     if path.suffix.lower() not in (".jpg", ".jpeg"):

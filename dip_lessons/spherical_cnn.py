@@ -35,6 +35,11 @@ def digits(split: str) -> tuple[Tensor, Tensor]:
     Raises ValueError for another split, AssetError where the file cannot be had.
 
     **Source:** LeCun, Bottou, Bengio and Haffner, *Gradient-based learning applied to document recognition* (1998).
+
+    >>> from dip_lessons.spherical_cnn import digits
+    >>> pictures, labels = digits("test")
+    >>> pictures.shape, labels[:5]
+    (torch.Size([1000, 28, 28]), tensor([7, 2, 1, 0, 4]))
     """
     if split not in ("train", "test"):
         raise ValueError(f"split must be 'train' or 'test'; got {split!r}")
@@ -57,6 +62,11 @@ def on_hemisphere(pictures: Tensor, degree: int) -> Tensor:
     Returns the coefficients (n, (L+1)²).
 
     **Source:** Cohen, Geiger, Köhler and Welling, *Spherical CNNs* (2018), §5.2.
+
+    >>> from dip_lessons.spherical_cnn import digits, on_hemisphere
+    >>> pictures, labels = digits("test")
+    >>> on_hemisphere(pictures[:2], degree=15).shape
+    torch.Size([2, 256])
     """
     x, y, z = directions((128, 256))  # finer than the pixels of a digit
     place = torch.stack([y, x], dim=-1) / (1 + z)[..., None]
@@ -79,6 +89,11 @@ class SphereGrid(nn.Module):
             but a nonlinearity makes higher degrees of them.
 
     Raises ValueError for an oversampling below 1.
+
+    >>> from dip_lessons.spherical_cnn import SphereGrid
+    >>> grid = SphereGrid(3, 3)
+    >>> grid.size, grid.synthesize(torch.ones(16, 1)).shape  # columns first, channels last
+    ((4, 8), torch.Size([8, 4, 1]))
     """
 
     place: Tensor
@@ -126,19 +141,37 @@ class SphereGrid(nn.Module):
             self.register_buffer(name, table.contiguous(), persistent=False)
 
     def synthesize(self, c: Tensor) -> Tensor:
-        """The values of functions: (K, …) to (W, H, …)."""
+        """The values of functions: (K, …) to (W, H, …).
+
+        >>> from dip_lessons.spherical_cnn import SphereGrid
+        >>> c = torch.arange(16.0)
+        >>> f = dip.spherical_harmonics.synthesize(c, (4, 8), grid="gauss-legendre")
+        >>> torch.allclose(SphereGrid(3, 3).synthesize(c[:, None])[..., 0], f.T, atol=1e-4)
+        True
+        """
         padded = F.pad(c.flatten(1), (0, 0, 0, 1))
         c_ml = padded[self.place].unflatten(0, (-1, self.degree + 1))  # (M, L+1, N)
         values = self.waves @ (self.meridians @ c_ml).flatten(1)  # (W, H·N)
         return values.view(*reversed(self.size), *c.shape[1:])
 
     def analyze(self, values: Tensor) -> Tensor:
-        """The coefficients of functions, up to ``keep``: (W, H, …) to (K, …)."""
+        """The coefficients of functions, up to ``keep``: (W, H, …) to (K, …).
+
+        >>> from dip_lessons.spherical_cnn import SphereGrid
+        >>> grid, c = SphereGrid(3, 2), torch.arange(16.0)[:, None]
+        >>> torch.allclose(grid.analyze(grid.synthesize(c)), c[:9], atol=1e-4)  # up to degree 2
+        True
+        """
         c_m = (self.waves_back @ values.flatten(1)).unflatten(1, (self.size[0], -1))  # (M, H, N)
         return (self.meridians_back @ c_m).flatten(0, 1)[self.back].unflatten(1, values.shape[2:])
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean over the sphere, 1/4π ∫ f dn: (W, H, …) to (…)."""
+        """The mean over the sphere, 1/4π ∫ f dn: (W, H, …) to (…).
+
+        >>> from dip_lessons.spherical_cnn import SphereGrid
+        >>> round(SphereGrid(3, 3).mean(torch.ones(8, 4)).item(), 4)
+        1.0
+        """
         return torch.einsum("wh...,h->...", values, self.weight) / AREA
 
 
@@ -155,6 +188,11 @@ class ZonalConvolution(nn.Module):
 
     **Source:** Esteves, Allen-Blanchette, Makadia and Daniilidis, *Learning SO(3) Equivariant Representations with
     Spherical CNNs* (2018), §3.2 (the theorem of Driscoll and Healy) and §4.1 (localized filters).
+
+    >>> from dip_lessons.spherical_cnn import ZonalConvolution
+    >>> convolution = ZonalConvolution(2, 5, degree=3, generator=torch.Generator().manual_seed(0))
+    >>> convolution(torch.ones(16, 1, 2)).shape  # (K, B, channels)
+    torch.Size([16, 1, 5])
     """
 
     hats: Tensor
@@ -179,7 +217,12 @@ class ZonalConvolution(nn.Module):
         self.register_buffer("l", degrees(degree), persistent=False)
 
     def transfer(self) -> Tensor:
-        """w_l, (L+1, inputs, outputs)."""
+        """w_l, (L+1, inputs, outputs).
+
+        >>> from dip_lessons.spherical_cnn import ZonalConvolution
+        >>> ZonalConvolution(2, 5, degree=3, generator=torch.Generator().manual_seed(0)).transfer().shape
+        torch.Size([4, 2, 5])
+        """
         return torch.einsum("la,aio->lio", self.hats, self.anchors)
 
     def forward(self, c: Tensor) -> Tensor:
@@ -193,6 +236,13 @@ class SphereNorm(nn.Module):
     The mean of f is c_00/√4π, and by Parseval the mean of f² is Σ c_lm²/4π.
 
     **Source:** Ioffe and Szegedy, *Batch Normalization* (2015).
+
+    >>> from dip_lessons.spherical_cnn import SphereNorm
+    >>> c = torch.arange(8.0).view(4, 2, 1)  # two functions of one channel, up to degree 1
+    >>> normal = SphereNorm(1)(c)
+    >>> mean, square = normal[0].mean() / (4 * torch.pi) ** 0.5, normal.square().sum(dim=0).mean() / (4 * torch.pi)
+    >>> abs(round(mean.item(), 3)), round(square.item(), 3)
+    (0.0, 1.0)
     """
 
     mean: Tensor
@@ -224,7 +274,15 @@ class _Classifier(nn.Module):
     depth: int
 
     def steps(self, c: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """The names of what can be asked for and their values, in the order in which they run."""
+        """The names of what can be asked for and their values, in the order in which they run.
+
+        >>> from dip_lessons.spherical_cnn import PlanarCNN
+        >>> network = PlanarCNN(channels=[8]).eval()
+        >>> network.layers
+        ['layer1', 'layer1.mean', 'logits']
+        >>> [tuple(value.shape) for name, value in network.steps(torch.zeros(2, 256))]
+        [(2, 8, 32, 64), (2, 8), (2, 10)]
+        """
         raise NotImplementedError
 
     def forward(self, c: Tensor) -> Tensor:
@@ -247,6 +305,12 @@ class _Classifier(nn.Module):
                 the sphere, or of a planar network over its map; ``"logits"`` (N, classes).
 
         Raises KeyError for another layer, ValueError for pictures of another shape.
+
+        >>> from dip_lessons.spherical_cnn import load_trained
+        >>> picture = dip.SphericalHarmonics(32, channels=1)
+        >>> run = dip.optimize(picture, dip.logit(3), load_trained().activations, steps=4)  # towards a three
+        >>> run.finish().history[-1] > run.history[0]
+        True
         """
         wanted = list(layers)
         for name in wanted:
@@ -267,7 +331,16 @@ class _Classifier(nn.Module):
 
 
 class SphericalBlock(nn.Module):
-    """Zonal convolution, norm, ReLU on a grid; spectral pooling: only degrees up to ``keep`` go on."""
+    """Zonal convolution, norm, ReLU on a grid; spectral pooling: only degrees up to ``keep`` go on.
+
+    >>> from dip_lessons.spherical_cnn import SphericalBlock
+    >>> block = SphericalBlock(
+    ...     1, 4, 3, 2, anchors=4, oversampling=1.0, generator=torch.Generator().manual_seed(0)
+    ... )
+    >>> values, mean, c = block(torch.ones(16, 5, 1))
+    >>> values.shape, mean.shape, c.shape
+    (torch.Size([8, 4, 5, 4]), torch.Size([5, 4]), torch.Size([9, 5, 4]))
+    """
 
     def __init__(
         self,
@@ -305,6 +378,14 @@ class SphericalCNN(_Classifier):
         anchors: of each filter, see :class:`ZonalConvolution`.
         oversampling: of each layer's grid, see :class:`SphereGrid`; :meth:`oversample` sets it later.
         generator: the first weights are drawn from it; None stands for a fresh one with seed 0.
+
+    >>> from dip_lessons.spherical_cnn import SphericalCNN
+    >>> network = SphericalCNN(degrees=(7, 5), channels=(4, 8)).eval()
+    >>> c = dip.spherical_harmonics.analyze(dip.SphericalHarmonics(32, channels=1)()[0, 0].detach(), 7)
+    >>> turn = dip.spherical_harmonics.random_rotations(1, torch.Generator().manual_seed(0))[0]
+    >>> turned = dip.spherical_harmonics.rotate(c, turn)
+    >>> torch.allclose(network(c[None]), network(turned[None]), atol=0.05)  # nearly: the ReLU aliases
+    True
     """
 
     def __init__(
@@ -335,7 +416,13 @@ class SphericalCNN(_Classifier):
             self.head.bias.zero_()
 
     def oversample(self, factor: float) -> SphericalCNN:
-        """Compute every ReLU on a finer or coarser grid from now on. Raises ValueError below 1."""
+        """Compute every ReLU on a finer or coarser grid from now on. Raises ValueError below 1.
+
+        >>> from dip_lessons.spherical_cnn import SphericalCNN
+        >>> network = SphericalCNN(degrees=(7, 5), channels=(4, 8))
+        >>> network.blocks[0].grid.size, network.oversample(3).blocks[0].grid.size
+        ((12, 24), (24, 48))
+        """
         for block, l, keep in zip(self.blocks, self.degrees, (*self.degrees[1:], 0), strict=True):
             block.grid = SphereGrid(l, keep, oversampling=factor).to(self.head.weight.device)
         return self
@@ -359,6 +446,11 @@ class PlanarCNN(_Classifier):
         channels: of each layer.
         degree: of what it is given; see :class:`SphericalCNN`.
         classes, generator: see :class:`SphericalCNN`.
+
+    >>> from dip_lessons.spherical_cnn import PlanarCNN
+    >>> network = PlanarCNN().eval()
+    >>> network(torch.zeros(2, 256)).shape
+    torch.Size([2, 10])
     """
 
     def __init__(
@@ -418,6 +510,13 @@ def train(
     Returns the mean cross-entropy of each epoch.
 
     **Source:** Smith and Topin, *Super-Convergence* (2018), for the schedule.
+
+    >>> from dip_lessons.spherical_cnn import PlanarCNN, digits, on_hemisphere, train
+    >>> pictures, labels = digits("train")
+    >>> c = on_hemisphere(pictures[:100], degree=15)
+    >>> history = train(PlanarCNN(channels=(8, 8, 8)), c, labels[:100], epochs=3)
+    >>> history[-1] < history[0]
+    True
     """
     generator = torch.Generator().manual_seed(seed)
     network.train().requires_grad_(True)
@@ -442,7 +541,13 @@ def train(
 
 @torch.no_grad()
 def accuracy(network: nn.Module, inputs: Tensor, labels: Tensor) -> float:
-    """The share of inputs (n, K) whose largest logit is that of their label (n,)."""
+    """The share of inputs (n, K) whose largest logit is that of their label (n,).
+
+    >>> from dip_lessons.spherical_cnn import accuracy, digits, load_trained, on_hemisphere
+    >>> pictures, labels = digits("test")
+    >>> accuracy(load_trained(), on_hemisphere(pictures[:50], degree=15), labels[:50]) > 0.8
+    True
+    """
     guesses = torch.cat([network(some).argmax(dim=1) for some in inputs.split(100)])
     return (guesses == labels).float().mean().item()
 
@@ -456,6 +561,11 @@ def load_trained(kind: str = "spherical") -> SphericalCNN | PlanarCNN:
         kind: ``"spherical"`` or ``"planar"``: ``SphericalCNN()`` or ``PlanarCNN()``.
 
     Raises ValueError for another kind.
+
+    >>> from dip_lessons.spherical_cnn import load_trained
+    >>> network = load_trained("spherical")
+    >>> network.degrees, network.layers[:2]
+    ((15, 12, 9, 6), ['layer1', 'layer1.mean'])
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}")

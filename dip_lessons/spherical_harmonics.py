@@ -39,6 +39,13 @@ def synthesize(coefficients: Tensor, size: int | tuple[int, int], *, grid: str =
 
     **Source:** the separation of variables (Legendre functions along meridians, a Fourier transform along
     parallels) that Driscoll and Healy (1994) start from, §3; that P̄_l^m(−x) = (−1)^(l+m) P̄_l^m(x) halves the work.
+
+    >>> from dip_lessons import spherical_harmonics as sh
+    >>> c = torch.zeros(4)
+    >>> c[2] = 1  # l = 1, m = 0: l² + l + m
+    >>> f = sh.synthesize(c, (4, 8))  # √(3/4π) cos θ
+    >>> torch.allclose(f, 0.4886 * sh.directions((4, 8))[2], atol=1e-4)
+    True
     """
     degree = _degree(coefficients)
     height, width = height_width(size, 2)
@@ -71,6 +78,11 @@ def analyze(image: Tensor, degree: int, *, grid: str = "equirectangular") -> Ten
 
     **Source:** Fejér's first quadrature (1933) integrates polynomials in cos θ up to degree H − 1 exactly from
     rows at pixel centres, that of Gauss and Legendre up to 2H − 1; a product of two harmonics has 2L.
+
+    >>> from dip_lessons import spherical_harmonics as sh
+    >>> c = torch.arange(9.0)
+    >>> torch.allclose(sh.analyze(sh.synthesize(c, (6, 8)), degree=2), c, atol=1e-4)
+    True
     """
     height, width = height_width(image.shape[-2:])
     fits = (2 * degree < height if grid == "equirectangular" else degree < height) and 2 * degree < width
@@ -107,6 +119,12 @@ def rotate(coefficients: Tensor, rotation: Tensor) -> Tensor:
     **Source:** R = Z(α) Y(β) Z(γ), and Y(β) = Q Z(β) Q⁻¹ with a quarter turn Q, so that all but a fixed matrix
     for each degree are rotations about z (the idea of Pinchon and Hoggan, 2007). Q is the exponential of the
     generator of rotations about y, whose entries are those of the ladder operators.
+
+    >>> from dip_lessons import spherical_harmonics as sh
+    >>> c, turns = torch.arange(9.0), sh.random_rotations(1, torch.Generator().manual_seed(0))
+    >>> turned = sh.rotate(c, turns[0])
+    >>> torch.allclose(sh.power(turned), sh.power(c), atol=1e-3)  # degrees do not mix
+    True
     """
     degree = _degree(coefficients)
     alpha, beta, gamma = _euler_angles(rotation)
@@ -122,18 +140,31 @@ def rotate(coefficients: Tensor, rotation: Tensor) -> Tensor:
 
 
 def degrees(degree: int) -> Tensor:
-    """The degree l of each of the (L+1)² coefficients: 0, 1, 1, 1, 2, …"""
+    """The degree l of each of the (L+1)² coefficients: 0, 1, 1, 1, 2, …
+
+    >>> dip.spherical_harmonics.degrees(2)
+    tensor([0, 1, 1, 1, 2, 2, 2, 2, 2])
+    """
     return torch.arange(degree + 1).repeat_interleave(2 * torch.arange(degree + 1) + 1)
 
 
 def power(coefficients: Tensor) -> Tensor:
-    """The mean square C_l of the 2l + 1 coefficients of each degree: (…, (L+1)²) to (…, L+1)."""
+    """The mean square C_l of the 2l + 1 coefficients of each degree: (…, (L+1)²) to (…, L+1).
+
+    >>> dip.spherical_harmonics.power(torch.tensor([2.0, 1.0, 1.0, 1.0]))
+    tensor([4., 1.])
+    """
     squares = coefficients.square().split([2 * l + 1 for l in range(_degree(coefficients) + 1)], dim=-1)
     return torch.stack([s.mean(dim=-1) for s in squares], dim=-1)
 
 
 def highest_degree(size: int | tuple[int, int], *, grid: str = "equirectangular") -> int:
-    """The highest degree that :func:`analyze` recovers from a grid (H, W)."""
+    """The highest degree that :func:`analyze` recovers from a grid (H, W).
+
+    >>> from dip_lessons import spherical_harmonics as sh
+    >>> sh.highest_degree((32, 64)), sh.highest_degree((32, 64), grid="gauss-legendre")
+    (15, 31)
+    """
     height, width = height_width(size, 2)
     _known(grid)
     return min((height - 1) // 2 if grid == "equirectangular" else height - 1, (width - 1) // 2)
@@ -142,7 +173,12 @@ def highest_degree(size: int | tuple[int, int], *, grid: str = "equirectangular"
 def directions(
     size: int | tuple[int, int], *, grid: str = "equirectangular", dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """The unit vectors (x, y, z) = (sin θ cos φ, sin θ sin φ, cos θ) of the grid's points, (3, H, W)."""
+    """The unit vectors (x, y, z) = (sin θ cos φ, sin θ sin φ, cos θ) of the grid's points, (3, H, W).
+
+    >>> n = dip.spherical_harmonics.directions((4, 8))
+    >>> n.shape, torch.allclose(n.norm(dim=0), torch.ones(4, 8))
+    (torch.Size([3, 4, 8]), True)
+    """
     height, width = height_width(size, 2)
     theta = _rows(height, grid)[0][:, None]
     phi = 2 * math.pi * (torch.arange(width, dtype=torch.float64) + 0.5) / width
@@ -154,6 +190,10 @@ def random_rotations(n: int, generator: torch.Generator, *, dtype: torch.dtype =
     """n rotation matrices, (n, 3, 3), uniform on SO(3).
 
     **Source:** a quaternion of four normal numbers, made unit length, is uniform on S³ (Shoemake, 1992).
+
+    >>> r = dip.spherical_harmonics.random_rotations(2, torch.Generator().manual_seed(0))
+    >>> torch.allclose(r @ r.mT, torch.eye(3).expand(2, 3, 3), atol=1e-5)
+    True
     """
     q = F.normalize(torch.randn(n, 4, generator=generator, dtype=torch.float64), dim=1)
     w, (x, y, z) = q[:, 0], q[:, 1:].unbind(1)
@@ -176,6 +216,10 @@ def legendre(degree: int, colatitude: Tensor) -> Tensor:
 
     **Source:** Holmes and Featherstone, *J. Geodesy* 76 (2002), eqs. 11–13: upwards in l from P̄_m^m, which is
     stable; with 1/√4π for their P̄_0^0 = 1.
+
+    >>> p = dip.spherical_harmonics.legendre(1, torch.tensor([0.0]))  # at the pole
+    >>> [round(x, 4) for x in p[:, 0, 0].tolist()]  # √(1/4π), √(3/4π)
+    [0.2821, 0.4886]
     """
     return torch.stack(list(_legendre(degree, colatitude)))
 
