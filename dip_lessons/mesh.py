@@ -39,6 +39,12 @@ class Mesh:
         repairs: what was changed on loading, in words.
 
     Raises ValueError for shapes that do not fit together, indices out of range, and numbers that are not finite.
+
+    >>> vertices, uv = torch.eye(3), torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> triangle = torch.tensor([[0, 1, 2]])
+    >>> mesh = dip.Mesh(vertices, triangle, uv, triangle)
+    >>> mesh, len(mesh.reference), dip.load_mesh("teapot").reference
+    (<mesh without a name: 3 vertices, 1 faces>, 4, 'teapot')
     """
 
     vertices: Tensor
@@ -75,7 +81,12 @@ class Mesh:
         return torch.nn.functional.normalize(total, dim=1, eps=1e-30)
 
     def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """vertices, faces, uv, uv_faces: ``Mesh(*parts)`` is this mesh, but for its name."""
+        """vertices, faces, uv, uv_faces: ``Mesh(*parts)`` is this mesh, but for its name.
+
+        >>> from dip_lessons.mesh import torus
+        >>> [tuple(part.shape) for part in torus(8, 8).parts()]  # the texture's border needs vertices twice
+        [(64, 3), (128, 3), (81, 2), (128, 3)]
+        """
         return self.vertices, self.faces, self.uv, self.uv_faces
 
     @property
@@ -84,7 +95,12 @@ class Mesh:
         return self.name if self.name in MESHES else self.parts()
 
     def to(self, device: torch.device | str | None) -> Mesh:
-        """The same mesh on another device."""
+        """The same mesh on another device.
+
+        >>> from dip_lessons.mesh import torus
+        >>> torus(8, 8).to("cpu").vertices.device
+        device(type='cpu')
+        """
         if device is None or self.vertices.device == torch.device(device):
             return self
         vertices, faces, uv, uv_faces = (part.to(device) for part in self.parts())
@@ -110,6 +126,10 @@ def load_mesh(name: str | os.PathLike[str], *, device: torch.device | str | None
     Raises:
         UnknownAssetError: the name is neither a mesh of the course nor a file.
         ValueError: the file is no such mesh; says in which line and what to do.
+
+    >>> mesh = dip.load_mesh("teapot")
+    >>> mesh.vertices.shape[1], round(mesh.vertices.abs().max().item(), 4)
+    (3, 1.0)
     """
     key = os.fspath(name)
     file = assets.path(MESHES[key]) if key in MESHES else Path(key).expanduser()
@@ -122,7 +142,13 @@ def load_mesh(name: str | os.PathLike[str], *, device: torch.device | str | None
 
 
 def as_mesh(mesh: Mesh | str | tuple[Tensor, Tensor, Tensor, Tensor]) -> Mesh:
-    """A mesh itself, or the one that a name, a path or four tensors stand for (see :attr:`Mesh.reference`)."""
+    """A mesh itself, or the one that a name, a path or four tensors stand for (see :attr:`Mesh.reference`).
+
+    >>> from dip_lessons.mesh import as_mesh, torus
+    >>> ring = torus(8, 8)
+    >>> as_mesh(ring) is ring, len(as_mesh(ring.parts()).faces)
+    (True, 128)
+    """
     if isinstance(mesh, Mesh):
         return mesh
     return load_mesh(mesh) if isinstance(mesh, str) else Mesh(*mesh)
@@ -138,6 +164,10 @@ def torus(rings: int = 64, sides: int = 32, *, radius: float = 0.35) -> Mesh:
         rings: steps around the axis, 3 or more.
         sides: steps around the tube, 3 or more.
         radius: of the tube, in (0, ½).
+
+    >>> from dip_lessons.mesh import torus
+    >>> torus(8, 8).vertices.abs().amax(dim=0)
+    tensor([1.0000, 0.3500, 1.0000])
     """
     if not (rings >= 3 and sides >= 3 and 0 < radius < 0.5):
         raise ValueError(
@@ -166,6 +196,11 @@ def sphere(rings: int = 32, segments: int = 64) -> Mesh:
     Args:
         rings: steps from pole to pole, 2 or more.
         segments: steps around, 3 or more.
+
+    >>> from dip_lessons.mesh import sphere
+    >>> ball = sphere(8, 16)
+    >>> bool((ball.vertices.norm(dim=1) - 1).abs().max() < 1e-6)
+    True
     """
     if rings < 2 or segments < 3:
         raise ValueError(f"a sphere needs 2 rings and 3 segments or more; got {rings, segments}")
@@ -215,6 +250,11 @@ def save_mesh(path: str | os.PathLike[str], mesh: Mesh, texture: Tensor) -> Path
     Returns the path of the .obj. Raises ValueError for what is no texture.
 
     **Source:** Wavefront's OBJ and MTL formats, as most 3D programs read them.
+
+    >>> from dip_lessons.mesh import torus
+    >>> file = dip.save_mesh("my ring.obj", torus(8, 8), torch.full((3, 16, 16), 0.5))
+    >>> file.name, dip.load_mesh(file)
+    ('my_ring.obj', <mesh my_ring: 64 vertices, 128 faces>)
     """
     picture = texture.detach()
     picture = picture[None] if picture.ndim == 3 else picture

@@ -24,6 +24,11 @@ class MeshViews:
     """``views(texture, generator) -> (count·B, C, h, w)``: what a random camera sees of the textured mesh.
 
     Made by :func:`mesh_views`, which says what the fields are.
+
+    >>> from dip_lessons.mesh import torus
+    >>> views = dip.mesh_views(torus(8, 8), size=32, count=3)
+    >>> views(torch.full((1, 3, 16, 16), 0.5), torch.Generator().manual_seed(0)).shape
+    torch.Size([3, 3, 32, 32])
     """
 
     mesh: Mesh
@@ -67,13 +72,24 @@ class MeshViews:
         return (colour + (1 - alpha) * over).flatten(0, 1)
 
     def change(self, **fields: Any) -> MeshViews:
-        """The same views with some fields changed, checked like those of :func:`mesh_views`."""
+        """The same views with some fields changed, checked like those of :func:`mesh_views`.
+
+        >>> from dip_lessons.mesh import torus
+        >>> dip.mesh_views(torus(8, 8)).change(size=64).size
+        (64, 64)
+        """
         if "size" in fields:
             fields["size"] = height_width(fields["size"])
         return _checked(replace(self, **fields))
 
     def cameras(self, n: int, generator: torch.Generator) -> list[Camera]:
-        """n cameras in directions that are uniform on the sphere between the elevations, at uniform distances."""
+        """n cameras in directions that are uniform on the sphere between the elevations, at uniform distances.
+
+        >>> from dip_lessons.mesh import torus
+        >>> views = dip.mesh_views(torus(8, 8), elevation=(0, 90))
+        >>> all(camera.eye[1] > 0 for camera in views.cameras(8, torch.Generator().manual_seed(0)))  # never from below
+        True
+        """
         z, turn, far = torch.rand(3, n, generator=generator, dtype=torch.float64)
         low, high = (math.sin(math.radians(angle)) for angle in self.elevation)
         y = low + (high - low) * z
@@ -115,6 +131,12 @@ def mesh_views(
     Raises ValueError for numbers that make no sense.
 
     **Source:** Distill 2018, "Texturing 3D models": views of 512 px, fovy 10°, distances in (11, 13).
+
+    >>> from dip_lessons.mesh import torus
+    >>> views = dip.mesh_views(torus(8, 8), size=32, background="white")
+    >>> seen = views(torch.zeros(1, 3, 16, 16), torch.Generator().manual_seed(0))  # a black ring
+    >>> seen.min().item(), seen.max().item()
+    (0.0, 1.0)
     """
     views = MeshViews(
         as_mesh(mesh),
@@ -160,6 +182,10 @@ def turntable(
         elevation: above the horizon, in degrees.
         distance: from the origin.
         fovy: see :class:`Camera`.
+
+    >>> cameras = dip.turntable(4, elevation=0, distance=12)
+    >>> [tuple(round(x) for x in camera.eye) for camera in cameras]
+    [(0, 0, 12), (12, 0, 0), (0, 0, -12), (-12, 0, 0)]
     """
     rise = math.radians(elevation)
     turns = [2 * math.pi * i / count for i in range(count)]
@@ -197,6 +223,12 @@ def render(
         shading, supersample: see :func:`mesh_views`.
 
     Returns (N, C, h, w).
+
+    >>> from dip_lessons.mesh import torus
+    >>> red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 16, 16)
+    >>> pictures = dip.render(red, torus(16, 16), dip.turntable(4), size=32)
+    >>> pictures.shape, pictures[0, :, 0, 0]  # beside the ring lies white
+    (torch.Size([4, 3, 32, 32]), tensor([1., 1., 1.]))
     """
     _check_texture(image)
     if len(image) != 1:

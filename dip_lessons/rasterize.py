@@ -35,6 +35,10 @@ class Camera:
         near: nothing is seen that is nearer than this, measured along the viewing direction; above 0.
 
     Raises ValueError for numbers that make no sense.
+
+    >>> camera = dip.Camera(eye=(0, 0, 12))
+    >>> camera.target, camera.fovy
+    ((0.0, 0.0, 0.0), 10.0)
     """
 
     eye: tuple[float, float, float]
@@ -53,7 +57,13 @@ class Camera:
             raise ValueError(f"eye and target must differ, and up must point somewhere; got {self}")
 
     def rotation(self) -> Tensor:
-        """Rows right, up and backward, (3, 3) float64: R (p − eye) are coordinates as the camera has them."""
+        """Rows right, up and backward, (3, 3) float64: R (p − eye) are coordinates as the camera has them.
+
+        >>> dip.Camera(eye=(0, 0, 12)).rotation().round().abs()  # right is x, up is y, backward is z
+        tensor([[1., 0., 0.],
+                [0., 1., 0.],
+                [0., 0., 1.]], dtype=torch.float64)
+        """
         eye, target, up = (torch.tensor(p, dtype=torch.float64) for p in (self.eye, self.target, self.up))
         back = F.normalize(eye - target, dim=0)
         right = torch.linalg.cross(up / up.norm(), back)
@@ -67,6 +77,10 @@ class Camera:
         """Places (…, 3) as (x·d, y·d, d), float64: pixels from the picture's upper left corner, and the depth d.
 
         d is measured along the viewing direction. The centre of pixel (i, j) is x = j + ½, y = i + ½.
+
+        >>> at = dip.Camera(eye=(0, 0, 12)).project(torch.zeros(3), (64, 64))
+        >>> [round(x, 4) for x in (at / at[2]).tolist()]  # the target lies in the picture's middle
+        [32.0, 32.0, 1.0]
         """
         height, width = size
         rotation = self.rotation().to(points.device)
@@ -78,7 +92,13 @@ class Camera:
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """What each pixel (H, W) sees: see :func:`rasterize`."""
+    """What each pixel (H, W) sees: see :func:`rasterize`.
+
+    >>> from dip_lessons.mesh import torus
+    >>> seen = dip.rasterize(torus(8, 8), dip.Camera(eye=(0, 12, 0)), 32)
+    >>> seen.face.shape, seen.barycentric.shape, bool(seen.mask[0, 0])
+    (torch.Size([32, 32]), torch.Size([32, 32, 3]), False)
+    """
 
     face: Tensor
     barycentric: Tensor
@@ -116,6 +136,13 @@ def rasterize(mesh: Mesh, camera: Camera, size: int | tuple[int, int], *, chunk:
         normal: (H, W, 3), the interpolated normal in the world's directions, of length 1.
 
     **Source:** Olano and Greer, *Triangle Scan Conversion using 2D Homogeneous Coordinates* (1997), section 3.
+
+    >>> from dip_lessons.mesh import sphere
+    >>> seen = dip.rasterize(sphere(16, 32), dip.Camera(eye=(0, 0, 12)), 33)
+    >>> round(seen.depth[16, 16].item(), 2)  # the sphere's surface is a radius nearer than its middle
+    11.0
+    >>> seen.normal[16, 16].round().abs()  # and looks back
+    tensor([0., 0., 1.])
     """
     height, width = height_width(size)
     device = mesh.vertices.device
@@ -259,6 +286,12 @@ def sample_texture(texture: Tensor, uv: Tensor) -> Tensor:
 
     Returns (N, C, h, w), differentiable in both. All N are looked up by one call of ``grid_sample``.
     Raises ValueError for other shapes.
+
+    >>> from dip_lessons.rasterize import sample_texture
+    >>> texture = torch.arange(4.0).view(1, 1, 2, 2)
+    >>> uv = torch.tensor([[0.25, 0.75], [1.25, 0.25]]).view(1, 1, 2, 2)  # v points up, and all repeats
+    >>> sample_texture(texture, uv).flatten()
+    tensor([0., 2.])
     """
     if texture.ndim != 4 or len(texture) != 1 or uv.ndim != 4 or uv.shape[-1] != 2:
         raise ValueError(
@@ -277,7 +310,13 @@ def sample_texture(texture: Tensor, uv: Tensor) -> Tensor:
 
 @torch.no_grad()
 def coverage(mesh: Mesh, size: int | tuple[int, int]) -> Tensor:
-    """Which texels of a texture of this size the mesh covers with their centres, (H, W) bool, on the CPU."""
+    """Which texels of a texture of this size the mesh covers with their centres, (H, W) bool, on the CPU.
+
+    >>> from dip_lessons.mesh import torus
+    >>> from dip_lessons.rasterize import coverage
+    >>> coverage(torus(8, 8), 16).all()  # all of its texture is seen
+    tensor(True)
+    """
     height, width = height_width(size)
     corners, tiles = _charts(mesh, (height, width))
     if tiles > 8:  # a face over more than eight textures leaves no texel out
@@ -293,6 +332,12 @@ def texel_places(mesh: Mesh, size: int | tuple[int, int]) -> Tensor:
     Of several faces on one texel it is the one with the lowest number; a texel that no face covers gets the place
     of the nearest one that is covered, as in :func:`dilate`. Raises ValueError for a face over more than eight
     textures.
+
+    >>> from dip_lessons.mesh import torus
+    >>> from dip_lessons.rasterize import texel_places
+    >>> places = texel_places(torus(32, 32), 16)
+    >>> places.shape, bool((places[..., 1].abs() <= 0.35).all())  # the tube is .7 high
+    (torch.Size([16, 16, 3]), True)
     """
     height, width = height_width(size)
     corners, tiles = _charts(mesh, (height, width))
@@ -333,6 +378,11 @@ def dilate(texture: Tensor, covered: Tensor) -> Tensor:
     Returns (B, C, H, W). The nearest is found by jump flooding, which misses it by less than a texel, rarely.
 
     **Source:** Rong and Tan, *Jump Flooding in GPU with Applications to Voronoi Diagram and Distance Transform* (2006).
+
+    >>> from dip_lessons.rasterize import dilate
+    >>> texture, covered = torch.tensor([[[[5.0, 0.0, 0.0, 7.0]]]]), torch.tensor([[True, False, False, True]])
+    >>> dilate(texture, covered).flatten()
+    tensor([5., 5., 7., 7.])
     """
     height, width = covered.shape
     device = texture.device
@@ -366,6 +416,12 @@ def across_edges(mesh: Mesh, step: float = 0.02) -> tuple[Tensor, Tensor, Tensor
         cut: (E,) bool, whether the texture is cut along the edge.
         points: (8, E, 3), the places on the edge, in space.
         length: (E,), of the edges.
+
+    >>> from dip_lessons.mesh import torus
+    >>> from dip_lessons.rasterize import across_edges
+    >>> places, cut, points, length = across_edges(torus(8, 8))
+    >>> places.shape, int(cut.sum())  # of 192 edges 16 lie where the texture is cut: once around, once along
+    (torch.Size([8, 192, 2, 2]), 16)
     """
     halves = []  # for each edge of each face: its vertices, then what lies at its ends and at the opposite corner
     for opposite in range(3):
@@ -410,6 +466,14 @@ def uv_seam_energy(
         cameras: who looks; None takes 32 that are spread evenly over all directions.
 
     Raises ValueError if the texture is cut nowhere, or everywhere, as far as the cameras see.
+
+    >>> from dip_lessons.mesh import torus
+    >>> from dip_lessons.rasterize import uv_seam_energy
+    >>> x = torch.arange(64) / 64  # which meets itself at the seam: from 1 back to 0
+    >>> ramp, wave = x.expand(1, 3, 64, 64), (0.5 + 0.5 * (2 * torch.pi * x).sin()).expand(1, 3, 64, 64)
+    >>> cameras = dip.turntable(4)
+    >>> uv_seam_energy(ramp, torus(), cameras=cameras).item() > uv_seam_energy(wave, torus(), cameras=cameras).item()
+    True
     """
     mesh = mesh.to(image.device)
     places, cut, points, length = across_edges(mesh, step)

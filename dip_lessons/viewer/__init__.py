@@ -56,6 +56,9 @@ def view_panorama(
         quality: of the JPEG, 1 to 95.
 
     Raises ValueError for what is no panorama, and for a field of view out of range.
+
+    >>> dip.view_panorama(dip.SphericalHarmonics(32)(), size=(48, 64))  # in a notebook: drag it
+    {'text/html': '<div ...<iframe ...
     """
     image = _one(image, "a panorama")
     if not 30 <= fov <= 120:
@@ -103,6 +106,10 @@ def view_mesh(
         quality: of the JPEG, 1 to 95.
 
     Raises ValueError for what is no texture, and for numbers out of range.
+
+    >>> from dip_lessons.mesh import torus
+    >>> dip.view_mesh(torch.full((3, 16, 16), 0.5), torus(8, 8), size=(48, 64))  # in a notebook: turn it
+    {'text/html': '<div ...<iframe ...
     """
     image = _one(image, "a texture")
     if not 3 <= fovy <= 30:
