@@ -54,7 +54,12 @@ class StorageError(AssetError):
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel of the Python package index from which files are fetched on demand."""
+    """A wheel of the Python package index from which files are fetched on demand.
+
+    >>> wheel = next(asset.wheel for asset in dip.assets.ASSETS.values() if asset.wheel)
+    >>> wheel.requirement
+    'random_face==2021.7.21.1'
+    """
 
     requirement: str  # "name==version"
     bytes: int
@@ -65,7 +70,12 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Asset:
-    """One file: where it comes from and how to know it."""
+    """One file: where it comes from and how to know it.
+
+    >>> asset = dip.assets.ASSETS["pictures/chelsea.jpg"]
+    >>> asset.licence, asset.bytes, asset.wheel
+    ('CC0', 42234, None)
+    """
 
     name: str  # path below data/ or below the cache
     bytes: int
@@ -77,7 +87,12 @@ class Asset:
 
 @dataclass(frozen=True)
 class Status:
-    """What `status` found of one file."""
+    """What `status` found of one file.
+
+    >>> found = {row.name: row for row in dip.assets.status()}["pictures/chelsea.jpg"]
+    >>> found.intact, found.advice
+    (True, '')
+    """
 
     name: str
     where: Path | None  # None: it lies nowhere
@@ -211,6 +226,13 @@ def path(name: str) -> Path:
         MissingAssetError: the file lies nowhere and cannot be fetched.
         IncompleteDownloadError: the download broke off or is not what the table promises.
         StorageError: the cache has not enough free space, or cannot be written.
+
+    >>> dip.assets.path("pictures/chelsea.jpg").name
+    'chelsea.jpg'
+    >>> dip.assets.path("pictures/chelsae.jpg")  # a slip
+    Traceback (most recent call last):
+        ...
+    dip_lessons.assets.UnknownAssetError: there is no file 'pictures/chelsae.jpg'; the nearest are ...
     """
     asset = _asset(name)
     shipped, cached = _data_folder() / name, _cache_folder() / name
@@ -237,6 +259,9 @@ def arrays(name: str) -> dict[str, np.ndarray]:
 
     Raises:
         AssetError: as `path`, or the file holds anything but plain arrays.
+
+    >>> sorted(dip.assets.arrays("digits/mnist.npz"))
+    ['test_images', 'test_labels', 'train_images', 'train_labels']
     """
     file = path(name)
     try:
@@ -264,6 +289,11 @@ def picture(
         UnknownAssetError: the name is neither a picture of the course nor a file.
         AssetError: the file cannot be read as a picture, or as `path`.
         ValueError: the size is not one or two positive whole numbers.
+
+    >>> dip.assets.picture("chelsea", 64).shape  # as it is, 64 pixels at its longest
+    torch.Size([1, 3, 43, 64])
+    >>> dip.assets.picture("chelsea", (64, 64)).shape  # cut
+    torch.Size([1, 3, 64, 64])
     """
     sides = None if size is None else height_width(size)
     file = io.BytesIO(name) if isinstance(name, bytes) else _picture_file(name)
@@ -291,12 +321,20 @@ def picture(
 
 
 def pictures() -> list[str]:
-    """List the names of the photographs and paintings that `picture` loads."""
+    """List the names of the photographs and paintings that `picture` loads.
+
+    >>> "chelsea" in dip.assets.pictures()
+    True
+    """
     return sorted(Path(name).stem for name in ASSETS if name.startswith("pictures/"))
 
 
 def status() -> list[Status]:
-    """Look every file up and check its sha256, fetching nothing; one row each for ``dip-lessons doctor``."""
+    """Look every file up and check its sha256, fetching nothing; one row each for ``dip-lessons doctor``.
+
+    >>> all(row.intact for row in dip.assets.status() if row.where)
+    True
+    """
     rows = []
     for asset in ASSETS.values():
         folders = (_data_folder(), _cache_folder())

@@ -54,6 +54,10 @@ def show(
         columns: pictures in a row; by default up to six, or what makes as many rows as there are labels.
         side: the longer side of each picture on the page, in pixels; small pictures are enlarged without smoothing.
         quality: of the JPEG, 1 to 95.
+
+    >>> picture = dip.Fourier(32)
+    >>> dip.show({"waves": picture(), "their mean": picture().mean(dim=(2, 3), keepdim=True)}, side=64)
+    <IPython.core.display.Image object>
     """
     buffer = io.BytesIO()
     sheet(images, titles, rows=rows, columns=columns, side=side).save(buffer, "JPEG", quality=quality)
@@ -69,7 +73,11 @@ def sheet(
     columns: int | None = None,
     side: int = 224,
 ) -> PILImage.Image:
-    """The contact sheet that :func:`show` displays, as a PIL image. Raises ValueError for what is no picture."""
+    """The contact sheet that :func:`show` displays, as a PIL image. Raises ValueError for what is no picture.
+
+    >>> dip.sheet(torch.zeros(3, 3, 32, 32), side=64).size  # three pictures and two gaps of 6 pixels
+    (204, 64)
+    """
     if isinstance(images, Mapping):
         titles, images = list(images), list(images.values())
     pictures = _as_list(images)
@@ -115,7 +123,12 @@ def sheet(
 
 
 def to_pil(image: Tensor) -> PILImage.Image:
-    """One picture (C, H, W) in [0, 1], C = 1, 3 or 4, as a PIL image of 8 bits."""
+    """One picture (C, H, W) in [0, 1], C = 1, 3 or 4, as a PIL image of 8 bits.
+
+    >>> from dip_lessons.show import to_pil
+    >>> to_pil(torch.tensor([1.0, 0.0, 0.5]).view(3, 1, 1)).getpixel((0, 0))
+    (255, 0, 128)
+    """
     if image.ndim != 3 or image.shape[0] not in (1, 3, 4):
         raise ValueError(f"a picture has shape (C, H, W) with 1, 3 or 4 channels; got {tuple(image.shape)}")
     if not image.isfinite().all():
@@ -125,7 +138,13 @@ def to_pil(image: Tensor) -> PILImage.Image:
 
 
 def difference(a: Tensor, b: Tensor, gain: float = 1.0) -> Tensor:
-    """A picture of a − b: grey where they agree; ``gain`` multiplies what differs."""
+    """A picture of a − b: grey where they agree; ``gain`` multiplies what differs.
+
+    >>> from dip_lessons.show import difference
+    >>> a, b = torch.tensor([0.5, 0.6, 0.4]), torch.tensor([0.5, 0.5, 0.5])
+    >>> difference(a, b, gain=2)
+    tensor([0.5000, 0.6000, 0.4000])
+    """
     return (0.5 + gain * (a - b) / 2).clamp(0, 1)
 
 
@@ -139,7 +158,12 @@ def curves(
     log_y: bool = False,
     size: tuple[float, float] = (6.4, 3.0),
 ) -> None:
-    """Display curves by name: each a list of values, or a pair (xs, ys)."""
+    """Display curves by name: each a list of values, or a pair (xs, ys).
+
+    >>> dip.curves({"pixels": [0.0, 1.0, 1.5], "waves": ([0, 2], [0.0, 3.0])}, caption="two runs")
+    <IPython.core.display.Image object>
+    <IPython.core.display.Markdown object>
+    """
     # Here, for it takes as long to import as all the rest of the package.
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter
@@ -170,14 +194,22 @@ def curves(
 
 
 def table(rows: Iterable[Sequence[object]], header: Sequence[str], *, caption: str = "") -> None:
-    """Display a table; numbers are shown with three significant digits."""
+    """Display a table; numbers are shown with three significant digits.
+
+    >>> dip.table([["pixels", 1.23456], ["waves", 12345.6]], header=["made of", "value"])  # 1.23 and 12,346
+    <IPython.core.display.Markdown object>
+    """
     lines = [header, ["---"] * len(header), *[[_cell(v) for v in row] for row in rows]]
     display(Markdown("\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)))
     say_caption(caption)
 
 
 def say(text: str) -> None:
-    """Display a sentence of Markdown: for prose whose numbers were just computed."""
+    """Display a sentence of Markdown: for prose whose numbers were just computed.
+
+    >>> dip.say(f"A half is **{1 / 2:.0%}**.")
+    <IPython.core.display.Markdown object>
+    """
     display(Markdown(text))
 
 
@@ -207,6 +239,10 @@ def film(
 
     Raises ValueError for no frames, frames of different sizes, numbers out of range, or another kind of file;
     RuntimeError where ffmpeg is missing or fails.
+
+    >>> frames = torch.linspace(0, 1, 6).view(6, 1, 1, 1).expand(6, 3, 32, 32)  # from black to white
+    >>> dip.film(frames, side=64, path="fade.webp")
+    {'text/html': '<img src="data:image/webp;base64,...
     """
     if not 0 < fps <= 50:
         raise ValueError(f"fps must be above 0 and at most 50, beyond which browsers slow down; got {fps!r}")
@@ -244,7 +280,16 @@ def _animate(
 
 
 def film_path(path: str | os.PathLike) -> Path:
-    """The path of a film. Raises ValueError for another kind of file, RuntimeError where ffmpeg is missing."""
+    """The path of a film. Raises ValueError for another kind of file, RuntimeError where ffmpeg is missing.
+
+    >>> from dip_lessons.show import film_path
+    >>> film_path("morph.webp").suffix
+    '.webp'
+    >>> film_path("morph.avi")
+    Traceback (most recent call last):
+        ...
+    ValueError: a film is written as .webp, .gif or .mp4; got 'morph.avi'
+    """
     path = Path(path)
     if path.suffix.lower() not in (".webp", ".gif", ".mp4"):
         raise ValueError(f"a film is written as .webp, .gif or .mp4; got {path.name!r}")
@@ -258,7 +303,15 @@ def film_path(path: str | os.PathLike) -> Path:
 def write_film(
     path: Path, pages: list[PILImage.Image], *, fps: float = 12, quality: int = 45, webp: bytes | None = None
 ) -> None:
-    """Write pictures of one size as a film; ``webp`` is the same, if it was made already. See :func:`film`."""
+    """Write pictures of one size as a film; ``webp`` is the same, if it was made already. See :func:`film`.
+
+    >>> from pathlib import Path
+    >>> from dip_lessons.show import write_film
+    >>> pages = [dip.sheet(torch.full((3, 8, 8), level), side=16) for level in (0.0, 1.0)]
+    >>> write_film(Path("blink.gif"), pages, fps=2)
+    >>> Path("blink.gif").read_bytes()[:3]
+    b'GIF'
+    """
     with whole_file(path) as part:
         if webp is not None and path.suffix.lower() == ".webp":
             part.write_bytes(webp)
@@ -287,7 +340,15 @@ def _encode_mp4(path: Path, pages: list[PILImage.Image], fps: float, quality: in
 
 
 def finish(runs: Run | Mapping[str, Run] | Iterable[Run]) -> None:
-    """Take all remaining steps of one or several runs, with a line that tells how far they are."""
+    """Take all remaining steps of one or several runs, with a line that tells how far they are.
+
+    >>> network = dip.load_network(device="cpu")
+    >>> run = dip.optimize(dip.Pixels(32), dip.channel("features.3", 0), network, steps=2)
+    >>> dip.finish(run)
+    <IPython.core.display.HTML object>
+    >>> run.step
+    2
+    """
     if isinstance(runs, Mapping):
         named = list(runs.items())
     else:
@@ -317,7 +378,13 @@ def _bar(text: str, done: int, total: int) -> str:
 
 
 def say_caption(text: str) -> None:
-    """Display what stands below a picture, in italics; nothing where the text is empty."""
+    """Display what stands below a picture, in italics; nothing where the text is empty.
+
+    >>> from dip_lessons.show import say_caption
+    >>> say_caption("seed 0, 64 steps")
+    <IPython.core.display.Markdown object>
+    >>> say_caption("")
+    """
     if text:
         escaped = text.replace("*", "\\*")  # or a product would end the italics
         display(Markdown(f"*{escaped}*"))

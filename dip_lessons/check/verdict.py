@@ -17,7 +17,12 @@ MARKS = {"correct": "✅", "wrong": "❌", "unattempted": "✏️"}
 
 @dataclass
 class Verdict:
-    """What became of an answer: ``state`` is "correct", "wrong" or "unattempted"; ``message`` says why."""
+    """What became of an answer: ``state`` is "correct", "wrong" or "unattempted"; ``message`` says why.
+
+    >>> verdict = dip.check.Verdict("double", "wrong", "that is the square")
+    >>> verdict, verdict.state
+    (❌ double: that is the square, 'wrong')
+    """
 
     exercise: str
     state: str
@@ -59,6 +64,17 @@ class Exercise:
         mistakes: {hint: function that makes this mistake}; the first that gives the learner's values is named.
         gradient: numbers of the arguments, tensors, for which the gradient of the answer's sum is compared too.
         rtol, atol: tolerances of the comparison.
+
+    >>> double = dip.check.Exercise(
+    ...     "double",
+    ...     target=lambda x: 2 * x,
+    ...     cases=[lambda: (torch.tensor([1.0, 2.0, 3.0]),)],
+    ...     mistakes={"that is the square": lambda x: x * x},
+    ... )
+    >>> double(lambda x: x + x)
+    ✅ double: right
+    >>> double(lambda x: x**2)
+    ❌ double: that is the square
     """
 
     name: str
@@ -73,7 +89,12 @@ class Exercise:
         return self.judge(self.outcomes(answer))
 
     def outcomes(self, answer: Callable) -> list[Outcome]:
-        """What an answer gives for each case, in order, as far as the first at which it stops."""
+        """What an answer gives for each case, in order, as far as the first at which it stops.
+
+        >>> double = dip.check.Exercise("double", lambda x: 2 * x, [lambda: (torch.tensor(1.0),)])
+        >>> double.outcomes(lambda x: x + x)[0].value
+        tensor(2.)
+        """
         if not callable(answer):
             what = f"hand in the function itself, `dip.check.{self.name}({self.name})`, without calling it"
             return [Outcome(stopped=what)]
@@ -93,6 +114,10 @@ class Exercise:
         """Compare what an answer gave with the target; :meth:`outcomes` may come from another process.
 
         Raises ValueError for outcomes of fewer or more cases than there are, unless the last one stopped.
+
+        >>> double = dip.check.Exercise("double", lambda x: 2 * x, [lambda: (torch.tensor(1.0),)])
+        >>> double.judge(double.outcomes(lambda x: x + x))
+        ✅ double: right
         """
         whole = len(outcomes) == len(self.cases) or (
             outcomes and (outcomes[-1].stopped or outcomes[-1].unattempted)

@@ -44,7 +44,12 @@ STATES = {"correct": "passed", "wrong": "wrong", "unattempted": "not attempted"}
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one exercise in one notebook; ``exercise`` is empty for a notebook that is unreadable."""
+    """What became of one exercise in one notebook; ``exercise`` is empty for a notebook that is unreadable.
+
+    >>> from dip_lessons.teaching import Row
+    >>> Row("anna.ipynb", "lesson 01", "ascend", "passed", "right", 0.4).grade
+    'passed'
+    """
 
     notebook: str
     lesson: str
@@ -75,6 +80,15 @@ def grade(
         FileNotFoundError: there is no such file or folder, or no notebook in it.
         FileExistsError: the file for the rows exists.
         ValueError: a limit makes no sense.
+
+    >>> from pathlib import Path
+    >>> from dip_lessons.teaching import grade
+    >>> Path("handed_in").mkdir()
+    >>> Path("handed_in/anna.ipynb").write_text("what is this?") > 0
+    True
+    >>> grade([Path("handed_in")], csv=Path("table.csv"))
+    handed_in/anna.ipynb   unreadable: is no notebook of format 4 (JSONDecodeError)
+    0
     """
     if not (0 < seconds <= 86_400 and memory > 0):
         raise ValueError(
@@ -116,6 +130,13 @@ def grade_notebook(path: Path, *, seconds: float = 60, memory: int = 2000) -> It
         path: of the notebook; the file is only read.
         seconds: that all answers may take together.
         memory: MB that each may take beyond what the packages take; Linux only.
+
+    >>> from pathlib import Path
+    >>> from dip_lessons.teaching import grade_notebook
+    >>> Path("anna.ipynb").write_text("what is this?") > 0
+    True
+    >>> [(row.exercise, row.grade) for row in grade_notebook(Path("anna.ipynb"))]
+    [('', 'unreadable')]
     """
     try:
         cells = notebooks.code(notebooks.read(path))

@@ -47,6 +47,17 @@ def handout(
         FileExistsError: a file is there already; nothing is written then.
         ValueError: a file is no notebook, two have one name, the folder is the notebooks' own, a picture cannot go
             along, or something of a solution would remain.
+
+    >>> import nbformat
+    >>> from pathlib import Path
+    >>> from dip_lessons.teaching import handout
+    >>> cell = nbformat.v4.new_markdown_cell("7 · 6? <details><summary>Solution</summary>42</details>")
+    >>> nbformat.write(nbformat.v4.new_notebook(cells=[cell]), "lesson.ipynb")
+    >>> handout([Path("lesson.ipynb")], Path("for_my_class"))
+    for_my_class/lesson.ipynb...
+    0
+    >>> "42" in Path("for_my_class/lesson.ipynb").read_text()
+    False
     """
     names = [path.name for path in sources]
     if twice := {name for name in names if names.count(name) > 1}:
