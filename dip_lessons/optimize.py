@@ -39,7 +39,15 @@ class RunError(RuntimeError):
 
 @dataclass(frozen=True)
 class Step:
-    """What one step reached: its number (from 1), the objective before it, and the picture after it."""
+    """What one step reached: its number (from 1), the objective before it, and the picture after it.
+
+    >>> network = dip.load_network(device="cpu")
+    >>> run = dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=2)
+    >>> for step in run:
+    ...     print(step.index, step.value == run.history[-1], step.image.shape)
+    1 True torch.Size([1, 3, 32, 32])
+    2 True torch.Size([1, 3, 32, 32])
+    """
 
     index: int
     values: Tensor
@@ -82,6 +90,14 @@ def optimize(
         redirect_relu: for this many first steps, dead ReLUs let gradients through (:func:`redirected_relu`).
 
     Raises TypeError or ValueError for parts that do not fit together.
+
+    >>> network = dip.load_network(device="cpu")
+    >>> views = dip.random_views(jitter=4)
+    >>> run = dip.optimize(dip.Fourier(48), dip.channel("features.3", 0), network, views=views, steps=8)
+    >>> run.finish().step, run.image.shape
+    (8, torch.Size([1, 3, 48, 48]))
+    >>> run.history[-1] > run.history[0]
+    True
     """
     return Run(
         parameterization,
@@ -101,6 +117,16 @@ class Run:
 
     ``step`` counts the steps taken. ``rewind`` moves to any step reached before; going on from there repeats
     what was, bit for bit on one device, until a setting is changed.
+
+    >>> network = dip.load_network(device="cpu")
+    >>> run = dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=4)
+    >>> for step in run:
+    ...     if step.index == 3:
+    ...         break
+    >>> run.step, len(run.history), run.recorded, run.image.shape
+    (3, 3, 3, torch.Size([1, 3, 32, 32]))
+    >>> sorted(run.settings)
+    ['decay', 'lr', 'objective', 'views']
     """
 
     def __init__(
@@ -140,13 +166,25 @@ class Run:
             yield self._advance_one()
 
     def advance(self, n: int = 1) -> Run:
-        """Take n more steps, beyond the planned number if need be."""
+        """Take n more steps, beyond the planned number if need be.
+
+        >>> network = dip.load_network(device="cpu")
+        >>> run = dip.optimize(dip.Pixels(32), dip.channel("features.3", 0), network, steps=2)
+        >>> run.advance(3).step  # one beyond the plan
+        3
+        """
         for _ in range(n):
             self._advance_one()
         return self
 
     def finish(self) -> Run:
-        """Take all steps that remain of the planned number."""
+        """Take all steps that remain of the planned number.
+
+        >>> network = dip.load_network(device="cpu")
+        >>> run = dip.optimize(dip.Pixels(32), dip.channel("features.3", 0), network, steps=3)
+        >>> run.advance().finish().step
+        3
+        """
         return self.advance(max(0, self.steps - self.step))
 
     def _advance_one(self) -> Step:
@@ -252,6 +290,13 @@ class Run:
         ``blur``, ``strength`` …); what the parameterization can adjust (``decay``). After a rewind, a change
         drops the steps that lay ahead. Raises ValueError for a name that cannot be set, ValueError, TypeError
         or KeyError for values that make no sense; nothing is changed then.
+
+        >>> network = dip.load_network(device="cpu")
+        >>> views = dip.random_views(jitter=4)
+        >>> run = dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, views=views, steps=4)
+        >>> run = run.advance(2).set(lr=0.1, jitter=8, decay=0.5)
+        >>> run.settings["lr"], run.settings["views"].jitter, run.parameterization.decay
+        (0.1, 8, 0.5)
         """
         with STEP_LOCK:
             settings = self.settings
@@ -300,6 +345,12 @@ class Run:
         by ``set`` drops what was scheduled after it. Raises ValueError for other names and for steps that
         were taken already, ValueError, TypeError or KeyError for values that make no sense; nothing is changed
         then.
+
+        >>> network = dip.load_network(device="cpu")
+        >>> run = dip.optimize(dip.Pixels(32), dip.channel("features.3", 0), network, steps=4, lr=0.05)
+        >>> run = run.schedule({2: {"lr": 0.01}})  # after two steps
+        >>> run.settings["lr"], run.finish().settings["lr"]
+        (0.05, 0.01)
         """
         with STEP_LOCK:
             known = self.settings
@@ -324,7 +375,16 @@ class Run:
         return self
 
     def rewind(self, step: int = 0) -> Run:
-        """Go to any step from 0 to ``recorded``: on from the checkpoint before it, or from here if that is nearer."""
+        """Go to any step from 0 to ``recorded``: on from the checkpoint before it, or from here if that is nearer.
+
+        >>> network = dip.load_network(device="cpu")
+        >>> run = dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=4).finish()
+        >>> there = run.image
+        >>> run.rewind(1).step
+        1
+        >>> torch.equal(run.finish().image, there)  # the same steps again, bit for bit
+        True
+        """
         step = operator.index(step)
         with STEP_LOCK:
             if not 0 <= step <= self.recorded:
@@ -338,7 +398,13 @@ class Run:
     # Keeping
 
     def save(self, path: str | os.PathLike) -> Path:
-        """Write the whole run to a file: beside it first, then renamed, so that an old file survives."""
+        """Write the whole run to a file: beside it first, then renamed, so that an old file survives.
+
+        >>> network = dip.load_network(device="cpu")
+        >>> run = dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=2).finish()
+        >>> run.save("picture.pt").name
+        'picture.pt'
+        """
         path = Path(path)
         named = {"kind": type(self.parameterization).__qualname__, "settings": None}
         with STEP_LOCK:
@@ -375,6 +441,12 @@ class Run:
         Parts that are not this package's own (a parameterization, network, objective or views of yours) are
         not stored: hand them in. Raises ValueError that names what is missing, or says that the file is no
         run, and OSError for a file that cannot be read.
+
+        >>> network = dip.load_network(device="cpu")
+        >>> run = dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=2).finish()
+        >>> again = dip.Run.load(run.save("picture.pt"), device="cpu")
+        >>> again.step, torch.equal(again.image, run.image)
+        (2, True)
         """
         with open(path, "rb") as file:
             try:
@@ -571,6 +643,14 @@ def _finishing_first() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)  # to whatever handles it outside
 
 
+
+
+    >>> from pathlib import Path
+    >>> from dip_lessons.optimize import whole_file
+    >>> with whole_file(Path("notes.txt")) as part:
+    ...     written = part.write_text("all of it")
+    >>> Path("notes.txt").read_text()
+    'all of it'
 def _plain(value: object) -> object:
     """The same with Python's numbers in place of numpy's, which a file that executes nothing cannot hold."""
     if isinstance(value, Mapping):

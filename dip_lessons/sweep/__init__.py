@@ -114,6 +114,12 @@ def sweep(
         UnknownName, KeyError: there is no such layer or network.
         ValueError: the folder holds a sweep with other settings, or an argument makes no sense.
         RuntimeError: a process has ended, such as for want of memory.
+
+    >>> network = dip.load_network(device="cpu")
+    >>> page = dip.sweep(network, "features.3", channels=[0, 1], size=32, steps=2, batch=2)
+    1 of 1 groups of 2 channels...
+    >>> sorted(path.name for path in page.parent.iterdir())
+    ['0000.json', '0000.png', '0001.json', '0001.png', 'index.html', 'manifest.json']
     """
     if isinstance(network, str):
         network = load_network(network, device)
