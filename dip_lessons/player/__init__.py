@@ -56,6 +56,13 @@ def play(run: Run, *, controls: Sequence[Control | str] = (), name: str | None =
             replaces its player.
 
     Raises TypeError or ValueError for what is no run and for controls that this run cannot have.
+
+    >>> network = dip.load_network(device="cpu")
+    >>> run = dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=2)
+    >>> player = dip.play(run, controls=["lr", dip.slider("decay", 0.0, 2.0)], name="waves")
+    >>> player  # in a notebook: the panel
+    <player: press Play, or call result()>
+    >>> player.close()
     """
     if not isinstance(run, Run):
         raise TypeError(f"play takes a run, such as dip.optimize(…); got {type(run).__name__}")
@@ -107,6 +114,15 @@ class Player:
     A background thread takes the steps, so that the kernel stays usable. Where the page does not draw what a
     thread sends (Colab), the page's own clock asks for them, a few at each tick. :meth:`result` takes them in
     the cell itself. All three go through one loop, one step at a time in the whole process.
+
+    >>> network = dip.load_network(device="cpu")
+    >>> run = dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=2)
+    >>> player = dip.play(run)
+    >>> player.state, player.run is run
+    ('ready', True)
+    >>> player.result() is run, player.state
+    (True, 'done')
+    >>> player.close()
     """
 
     def __init__(self, run: Run, controls: Sequence[Control | str] = (), name: str | None = None) -> None:
@@ -147,7 +163,15 @@ class Player:
         return "away" if away else self._state
 
     def play(self, steps: int | None = None) -> Player:
-        """Go on in the background: for so many steps, or to the planned number, or for as many again."""
+        """Go on in the background: for so many steps, or to the planned number, or for as many again.
+
+        >>> network = dip.load_network(device="cpu")
+        >>> run = dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=64)
+        >>> player = dip.play(run).play()  # goes on while other code runs
+        >>> player.pause().state
+        'paused'
+        >>> player.close()
+        """
         with self._control:
             run = self._open_run()
             self.pause()
@@ -164,7 +188,16 @@ class Player:
         return self
 
     def pause(self) -> Player:
-        """Stop after the step that is being taken; returns when it is done."""
+        """Stop after the step that is being taken; returns when it is done.
+
+        >>> network = dip.load_network(device="cpu")
+        >>> player = dip.play(dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=64))
+        >>> run = player.play().pause().run
+        >>> there = run.step
+        >>> run.step == there  # it stands still
+        True
+        >>> player.close()
+        """
         with self._control:
             self._stop.set()
             if self._thread is not None:
@@ -176,7 +209,15 @@ class Player:
         return self
 
     def rewind(self, step: int = 0) -> Player:
-        """Pause, and go to any recorded step."""
+        """Pause, and go to any recorded step.
+
+        >>> network = dip.load_network(device="cpu")
+        >>> player = dip.play(dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=2))
+        >>> run = player.result()
+        >>> player.rewind(1).run.step
+        1
+        >>> player.close()
+        """
         with self._control:
             self._open_run()
             self.pause()
@@ -194,6 +235,12 @@ class Player:
 
         Raises what stopped the player in the background, if something did; RunError if a step fails now;
         KeyboardInterrupt if it is interrupted or paused. The steps taken so far are kept.
+
+        >>> network = dip.load_network(device="cpu")
+        >>> player = dip.play(dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=2))
+        >>> player.result().step, player.result(steps=3).step
+        (2, 3)
+        >>> player.close()
         """
         until = self._open_run().steps if steps is None else steps
         if isinstance(until, bool) or not isinstance(until, int) or until < 0:
@@ -238,6 +285,12 @@ class Player:
             path: where to; None makes a name in the working directory of the player's name, step and time.
 
         Raises OSError if the file exists already or cannot be written.
+
+        >>> network = dip.load_network(device="cpu")
+        >>> player = dip.play(dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=2))
+        >>> player.save_picture("start.png").name
+        'start.png'
+        >>> player.close()
         """
         frame = self._frame()
         place = self._place(path, frame.step, ".png")
@@ -256,6 +309,13 @@ class Player:
 
         Raises OSError if it cannot be written, ValueError for another kind of file, RuntimeError where an .mp4
         is asked for and ffmpeg is missing.
+
+        >>> network = dip.load_network(device="cpu")
+        >>> player = dip.play(dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=2))
+        >>> run = player.result()
+        >>> player.save_film("waves.webp").name
+        'waves.webp'
+        >>> player.close()
         """
         with self._drawing:
             run = self._open_run()
@@ -269,12 +329,26 @@ class Player:
         return Path(path or Path.cwd() / f"{stem}_{step:04}_{time.strftime('%H%M%S')}{kind}")
 
     def code(self) -> str:
-        """The code that makes this picture again, knob changes included."""
+        """The code that makes this picture again, knob changes included.
+
+        >>> network = dip.load_network(device="cpu")
+        >>> player = dip.play(dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=2))
+        >>> "dip.channel('features.3', 0)" in player.code()
+        True
+        >>> player.close()
+        """
         with _turn():
             return code(self._open_run())
 
     def close(self) -> None:
-        """Stop, take the panel away, and let go of the run and all memory that it holds."""
+        """Stop, take the panel away, and let go of the run and all memory that it holds.
+
+        >>> network = dip.load_network(device="cpu")
+        >>> player = dip.play(dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=2))
+        >>> player.close()
+        >>> player, player.state
+        (<player: closed>, 'closed')
+        """
         with self._control:
             if self._state == "closed":
                 return

@@ -19,7 +19,12 @@ from .panel import Picture, bundle
 
 
 class PictureChooser:
-    """A file button and the picture that was chosen; made by :func:`choose_picture`."""
+    """A file button and the picture that was chosen; made by :func:`choose_picture`.
+
+    >>> chooser = dip.choose_picture("chelsea")
+    >>> chooser.name
+    'chelsea'
+    """
 
     def __init__(self, default: str | Path) -> None:
         self.default = default
@@ -44,6 +49,9 @@ class PictureChooser:
             device: where the tensor goes; None is the CPU.
 
         Raises AssetError for a file that cannot be read as a picture.
+
+        >>> dip.choose_picture("chelsea").picture((64, 64)).shape
+        torch.Size([1, 3, 64, 64])
         """
         chosen = uploaded(self._button.value)
         if chosen is None:
@@ -83,6 +91,10 @@ def choose_picture(default: str | Path = "astronaut") -> PictureChooser:
         default: the picture meanwhile: one of the course's, or a path.
 
     Raises AssetError for a default that is no picture.
+
+    >>> chooser = dip.choose_picture("chelsea")  # in a notebook: a button for a file of your own
+    >>> chooser, chooser.picture(64).shape
+    (<picture chooser: chelsea>, torch.Size([1, 3, 43, 64]))
     """
     return PictureChooser(default)
 

@@ -26,6 +26,14 @@ def compare(
         name: an older player of this name is closed. None stands for the cell.
 
     Raises TypeError or ValueError for runs that cannot be compared and for controls that they cannot have.
+
+    >>> network, objective = dip.load_network(device="cpu"), dip.channel("features.3", 0)
+    >>> runs = {f"lr {lr}": dip.optimize(dip.Fourier(32), objective, network, steps=2, lr=lr) for lr in (0.01, 0.1)}
+    >>> players = dip.compare(runs)
+    >>> first = players.result()  # takes the steps of both
+    >>> [run.step for run in runs.values()]
+    [2, 2]
+    >>> players.close()
     """
     if not isinstance(runs, Mapping) or not all(isinstance(run, Run) for run in runs.values()):
         raise TypeError(f"compare takes runs by title: {{'lr 0.05': run, 'lr 0.5': other}}; got {runs!r:.80}")

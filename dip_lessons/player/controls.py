@@ -53,6 +53,9 @@ class Slider(Control):
         label: what is written beside it; None takes the setting's name.
 
     Raises ValueError for ends that make no range.
+
+    >>> dip.slider("lr", 0.001, 1.0, log=True, label="learning rate")
+    Slider(setting='lr', low=0.001, high=1.0, log=True, step=None, label='learning rate')
     """
 
     setting: str
@@ -104,6 +107,10 @@ class Choice(Control):
         label: what is written beside it; None takes the setting's name.
 
     Raises ValueError where there is nothing to choose from.
+
+    >>> menu = dip.choice("views", {"none": None, "shifts": dip.random_views(jitter=8)})
+    >>> menu.setting, list(menu.options)
+    ('views', ['none', 'shifts'])
     """
 
     setting: str
@@ -162,6 +169,10 @@ def pick_channel(network: Network, layers: Sequence[str] | None = None) -> Chann
         layers: the names to choose from; None takes all.
 
     Raises KeyError for a layer that does not exist.
+
+    >>> picker = dip.pick_channel(dip.load_network(device="cpu"), ["features.3", "features.9"])
+    >>> picker.channels
+    {'features.3': 128, 'features.9': 384}
     """
     return ChannelPicker({name: network.layers[name].channels for name in layers or network.layers})
 

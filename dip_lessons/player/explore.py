@@ -47,6 +47,13 @@ def explore(
 
     Raises TypeError or ValueError for controls, sizes and values that cannot be, and for what is no picture;
     whatever ``draw`` raises at the first values.
+
+    >>> def grey(size, level=0.5):
+    ...     return torch.full((3, size, size), level)
+    >>> panel = dip.explore(grey, dip.slider("level", 0.0, 1.0), sizes=(16, 64))  # in a notebook: slider and picture
+    >>> panel.values, panel.image.shape
+    ({'level': 0.5}, torch.Size([1, 3, 64, 64]))
+    >>> panel.close()
     """
     return register(Explorer(draw, controls, sizes, start), name, _explorers)
 
@@ -55,6 +62,12 @@ class Explorer:
     """Sliders and the picture that they draw; made by :func:`explore`.
 
     The page's own clock asks for the sharper pictures, since not every page draws what a thread sends (Colab).
+
+    >>> slider = dip.slider("level", 0.0, 1.0)
+    >>> panel = dip.explore(lambda size, level=0.5: torch.full((3, size, size), level), slider)
+    >>> panel.values, panel.image.shape
+    ({'level': 0.5}, torch.Size([1, 3, 512, 512]))
+    >>> panel.close()
     """
 
     def __init__(
@@ -107,6 +120,12 @@ class Explorer:
         """Move sliders from code, and draw at all sizes.
 
         Raises KeyError for a name that no slider has, RuntimeError once closed, and whatever ``draw`` raises.
+
+        >>> slider = dip.slider("level", 0.0, 1.0)
+        >>> panel = dip.explore(lambda size, level=0.5: torch.full((3, size, size), level), slider)
+        >>> panel.set(level=0.25).image.unique()
+        tensor([0.2500])
+        >>> panel.close()
         """
         unknown = [name for name in values if name not in self._values]
         if unknown:
@@ -123,7 +142,16 @@ class Explorer:
         return self
 
     def close(self) -> None:
-        """Take the panel away, and let go of all that it draws with."""
+        """Take the panel away, and let go of all that it draws with.
+
+        >>> slider = dip.slider("level", 0.0, 1.0)
+        >>> panel = dip.explore(lambda size, level=0.5: torch.full((3, size, size), level), slider)
+        >>> panel.close()
+        >>> panel.image
+        Traceback (most recent call last):
+            ...
+        RuntimeError: these sliders were closed, as when their cell runs again; use the newer ones
+        """
         with self._control:
             if self._closed:
                 return
