@@ -61,7 +61,7 @@ address: $(VENV)/.lab
 	@$(BIN)/dip-lessons address "$(URL)"
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/build .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each stamp is newer than what it was made from, so that a second call installs nothing.
@@ -80,6 +80,10 @@ $(VENV)/.lab: $(VENV)/.python requirements.txt pyproject.toml
 
 $(VENV)/.test: $(VENV)/.lab requirements-test.txt
 	$(BIN)/python -m pip install -q -r requirements-test.txt
+	@touch $@
+
+$(VENV)/.site: $(VENV)/.lab docs/requirements.txt
+	$(BIN)/python -m pip install -q -r docs/requirements.txt
 	@touch $@
 
 # What cannot be fetched keeps nobody from the rest: the lesson and the tests that need it say so.

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Parameterization(nn.Module):
     """A picture that is a differentiable function of parameters: call it without argument to get the picture.
 
-    A subclass calls this constructor, makes ``nn.Parameter``s, and writes its formula in ``raw``: the picture
-    before colours and sigmoid. (Or in ``forward``, which returns (B, C, H, W), float32, in [0, 1].) Where the
-    formula has an inverse, it is ``set_raw``.
+    A subclass calls this constructor, makes parameters (``nn.Parameter``), and writes its formula in
+    ``raw``: the picture before colours and sigmoid. (Or in ``forward``, which returns (B, C, H, W), float32, in
+    [0, 1].) Where the formula has an inverse, it is ``set_raw``.
 
     Args:
         size: an int, or (H, W), in pixels.
