@@ -56,6 +56,13 @@ class StorageError(AssetError):
 class Wheel:
     """A wheel of the Python package index from which files are fetched on demand.
 
+    Args:
+        requirement: ``"name==version"``.
+        bytes: its size.
+        sha256: of the wheel.
+        folder: of the files inside it.
+        licence: shown when it is fetched.
+
     >>> wheel = next(asset.wheel for asset in dip.assets.ASSETS.values() if asset.wheel)
     >>> wheel.requirement
     'random_face==2021.7.21.1'
@@ -71,6 +78,14 @@ class Wheel:
 @dataclass(frozen=True)
 class Asset:
     """One file: where it comes from and how to know it.
+
+    Args:
+        name: its path below ``data/`` or below the cache.
+        bytes: its size.
+        licence: of the file.
+        source: package, version and path inside it.
+        sha256: of the file.
+        wheel: where it is fetched from; None for one that is shipped.
 
     >>> asset = dip.assets.ASSETS["pictures/chelsea.jpg"]
     >>> asset.licence, asset.bytes, asset.wheel
@@ -88,6 +103,13 @@ class Asset:
 @dataclass(frozen=True)
 class Status:
     """What `status` found of one file.
+
+    Args:
+        name: a key of `ASSETS`.
+        where: its path; None if it lies nowhere.
+        bytes: its size, as the table says.
+        intact: whether its sha256 holds; None without a file.
+        advice: what to do; empty when all is well.
 
     >>> found = {row.name: row for row in dip.assets.status()}["pictures/chelsea.jpg"]
     >>> found.intact, found.advice

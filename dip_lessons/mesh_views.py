@@ -224,6 +224,8 @@ def render(
 
     Returns (N, C, h, w).
 
+    Raises ValueError for more than one texture, or what is none.
+
     >>> from dip_lessons.mesh import torus
     >>> red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 16, 16)
     >>> pictures = dip.render(red, torus(16, 16), dip.turntable(4), size=32)

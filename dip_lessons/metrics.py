@@ -25,6 +25,11 @@ HELD_OUT_SEED = 20180725  # far from the seeds that runs use: these views were n
 def value(image: Tensor, objective: Objective, network: Network) -> Tensor:
     """The objective of the pictures as they are, (B,); of those with transparency, over mid-grey.
 
+    Args:
+        image: (B, C, H, W) in [0, 1].
+        objective: what is measured.
+        network: the one that looks.
+
     >>> network = dip.load_network(device="cpu")
     >>> photo = dip.assets.picture("chelsea", (64, 64))
     >>> dip.metrics.value(photo, dip.channel("features.3", 0), network).shape
@@ -46,6 +51,9 @@ def robust_value(
     """The objective's mean over held-out random views of each picture, (B,).
 
     Args:
+        image: (B, C, H, W) in [0, 1].
+        objective: what is measured.
+        network: the one that looks.
         views: what the views are drawn from; None takes :func:`standard_views`, and random pictures ("waves")
             as backgrounds of what is transparent.
         count: how many views of each picture.
@@ -69,6 +77,11 @@ def robust_value(
 def class_probability(image: Tensor, index: int, network: Network) -> Tensor:
     """The probability that the network gives to one of its classes, (B,).
 
+    Args:
+        image: (B, C, H, W) in [0, 1].
+        index: of the class, from 0.
+        network: one with logits.
+
     >>> network = dip.load_network(device="cpu")
     >>> cat = dip.assets.picture("chelsea", (224, 224))
     >>> index = network.classes.index("Egyptian cat")
@@ -81,6 +94,11 @@ def class_probability(image: Tensor, index: int, network: Network) -> Tensor:
 @torch.no_grad()
 def class_rank(image: Tensor, index: int, network: Network) -> Tensor:
     """How many classes the network finds more likely than this one, (B,): 0 means it is the first.
+
+    Args:
+        image: (B, C, H, W) in [0, 1].
+        index: of the class, from 0.
+        network: one with logits.
 
     >>> network = dip.load_network(device="cpu")
     >>> cat = dip.assets.picture("chelsea", (224, 224))
@@ -127,6 +145,11 @@ def diversity(images: Tensor, network: Network, layer: str) -> Tensor:
     G is the Gram matrix of a layer's channels. 0 stands for one texture in all pictures, 1 for nothing shared
     (of activations after a ReLU, where cosines are not negative). Raises ValueError for fewer than two pictures.
 
+    Args:
+        images: (B, C, H, W) in [0, 1], B > 1.
+        network: the one that looks.
+        layer: a layer's name.
+
     **Source:** Lucid's ``diversity``, which the objective of that name maximises.
 
     >>> network = dip.load_network(device="cpu")
@@ -145,6 +168,12 @@ def seam_energy(image: Tensor, axis: str = "x") -> Tensor:
 
     The mean squared step from the last column to the first (``axis="x"``), or from the last row to the first
     (``"y"``), divided by that between neighbours inside.
+
+    Args:
+        image: (B, C, H, W) in [0, 1].
+        axis: ``"x"`` or ``"y"``.
+
+    Raises ValueError for another axis.
 
     >>> x = torch.arange(64) / 64
     >>> ramp, wave = x.expand(1, 3, 64, 64), (0.5 + 0.5 * (2 * torch.pi * x).sin()).expand(1, 3, 64, 64)
@@ -169,6 +198,9 @@ def pole_energy(image: Tensor) -> Tensor:
     The mean squared step across both poles, from a border row to itself half a turn away, divided by that
     between neighbouring rows inside: both lie 180°/H apart on the sphere. For the seam at ±180° there is
     :func:`seam_energy`; where neighbours differ anyway, as in a picture full of dots, :func:`pole_spread`.
+
+    Args:
+        image: equirectangular, (B, C, H, W).
 
     >>> panorama = dip.SphericalHarmonics(32)().detach()
     >>> dip.metrics.pole_energy(panorama).item() < 3
@@ -220,6 +252,9 @@ def power_spectrum(image: Tensor) -> tuple[Tensor, Tensor]:
 
     A Hann window takes away the cross that the jump from one border to the opposite one would add.
 
+    Args:
+        image: (B, C, H, W).
+
     >>> stripes = (torch.arange(32) % 2).float().expand(1, 1, 32, 32)  # a wave of two pixels
     >>> frequency, power = dip.metrics.power_spectrum(stripes)
     >>> frequency.flatten()[power.flatten().argmax()].item()
@@ -237,6 +272,10 @@ def power_spectrum(image: Tensor) -> tuple[Tensor, Tensor]:
 def high_frequency_share(image: Tensor, cutoff: float = 0.25) -> Tensor:
     """The share of a picture's power above ``cutoff`` cycles per pixel, (B,); .25 is a wave of four pixels.
 
+    Args:
+        image: (B, C, H, W).
+        cutoff: in cycles per pixel, from 0 to .71.
+
     >>> stripes = (torch.arange(32) % 2).float().expand(1, 1, 32, 32)  # a wave of two pixels
     >>> photo = dip.assets.picture("chelsea", (32, 32))
     >>> dip.metrics.high_frequency_share(torch.cat([stripes.expand(1, 3, 32, 32), photo])) > 0.5
@@ -251,6 +290,10 @@ def radial_spectrum(image: Tensor, rings: int = 32) -> tuple[Tensor, Tensor]:
     """Mean amplitude in rings of equal width in log frequency: frequencies (K,), amplitudes (B, K), K ≤ rings.
 
     From four waves across the shorter side to the Nyquist frequency of one axis, .5 cycles per pixel.
+
+    Args:
+        image: (B, C, H, W).
+        rings: how many; those without a frequency are left out.
 
     >>> photo = dip.assets.picture("chelsea", (64, 64))
     >>> frequency, amplitude = dip.metrics.radial_spectrum(photo, rings=4)
@@ -275,6 +318,9 @@ def radial_spectrum(image: Tensor, rings: int = 32) -> tuple[Tensor, Tensor]:
 def spectrum_slope(image: Tensor) -> Tensor:
     """Slope of log amplitude against log frequency, (B,): about −1 for natural pictures, 0 for white noise.
 
+    Args:
+        image: (B, C, H, W).
+
     >>> noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     >>> round(dip.metrics.spectrum_slope(noise).item(), 1) + 0.0
     0.0
@@ -291,6 +337,10 @@ def spectrum_slope(image: Tensor) -> Tensor:
 def saturated_share(image: Tensor, margin: float = 0.02) -> Tensor:
     """The share of a picture's values that lie within ``margin`` of 0 or 1, (B,).
 
+    Args:
+        image: (B, C, H, W) in [0, 1].
+        margin: from 0 to ½.
+
     >>> image = torch.tensor([0.0, 0.01, 0.5, 1.0]).view(1, 1, 2, 2)
     >>> dip.metrics.saturated_share(image)
     tensor([0.7500])
@@ -300,6 +350,10 @@ def saturated_share(image: Tensor, margin: float = 0.02) -> Tensor:
 
 def steps_to(history: Sequence[float], goal: float) -> int | None:
     """The first step whose value reaches the goal, counted from 0; None if no step does.
+
+    Args:
+        history: as ``run.history`` has it.
+        goal: the value to reach.
 
     >>> dip.metrics.steps_to([0.1, 0.5, 0.4, 0.9], 0.5)
     1

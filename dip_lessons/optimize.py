@@ -41,6 +41,11 @@ class RunError(RuntimeError):
 class Step:
     """What one step reached: its number (from 1), the objective before it, and the picture after it.
 
+    Args:
+        index: from 1.
+        values: the objective of each picture before the step, (B,).
+        run: which it is a step of.
+
     >>> network = dip.load_network(device="cpu")
     >>> run = dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=2)
     >>> for step in run:
@@ -168,6 +173,11 @@ class Run:
     def advance(self, n: int = 1) -> Run:
         """Take n more steps, beyond the planned number if need be.
 
+        Args:
+            n: how many.
+
+        Raises RunError for a step that fails; the run is then as it was before it.
+
         >>> network = dip.load_network(device="cpu")
         >>> run = dip.optimize(dip.Pixels(32), dip.channel("features.3", 0), network, steps=2)
         >>> run.advance(3).step  # one beyond the plan
@@ -179,6 +189,8 @@ class Run:
 
     def finish(self) -> Run:
         """Take all steps that remain of the planned number.
+
+        Raises RunError for a step that fails; the run is then as it was before it.
 
         >>> network = dip.load_network(device="cpu")
         >>> run = dip.optimize(dip.Pixels(32), dip.channel("features.3", 0), network, steps=3)
@@ -377,6 +389,11 @@ class Run:
     def rewind(self, step: int = 0) -> Run:
         """Go to any step from 0 to ``recorded``: on from the checkpoint before it, or from here if that is nearer.
 
+        Args:
+            step: a whole number.
+
+        Raises ValueError for a step that was not reached.
+
         >>> network = dip.load_network(device="cpu")
         >>> run = dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=4).finish()
         >>> there = run.image
@@ -399,6 +416,11 @@ class Run:
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write the whole run to a file: beside it first, then renamed, so that an old file survives.
+
+        Args:
+            path: of the file.
+
+        Returns the path. Raises OSError where it cannot be written.
 
         >>> network = dip.load_network(device="cpu")
         >>> run = dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=2).finish()
@@ -441,6 +463,11 @@ class Run:
         Parts that are not this package's own (a parameterization, network, objective or views of yours) are
         not stored: hand them in. Raises ValueError that names what is missing, or says that the file is no
         run, and OSError for a file that cannot be read.
+
+        Args:
+            path: of a file that ``save`` wrote.
+            parameterization, objective, network, views: what was not stored.
+            device: where the network shall live; None takes the best that is there.
 
         >>> network = dip.load_network(device="cpu")
         >>> run = dip.optimize(dip.Fourier(32), dip.channel("features.3", 0), network, steps=2).finish()

@@ -137,6 +137,7 @@ def look_around(
     """One view from inside a panorama (B, C, H, W): (B, C, h, w), differentiable in it.
 
     Args:
+        image: equirectangular, C = 1 or 3.
         yaw: degrees to the right of the panorama's middle column.
         pitch: degrees above the horizon.
         roll: degrees by which the camera is tilted clockwise.

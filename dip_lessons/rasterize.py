@@ -78,6 +78,10 @@ class Camera:
 
         d is measured along the viewing direction. The centre of pixel (i, j) is x = j + ½, y = i + ½.
 
+        Args:
+            points: in the world, (…, 3).
+            size: (H, W) of the picture.
+
         >>> at = dip.Camera(eye=(0, 0, 12)).project(torch.zeros(3), (64, 64))
         >>> [round(x, 4) for x in (at / at[2]).tolist()]  # the target lies in the picture's middle
         [32.0, 32.0, 1.0]

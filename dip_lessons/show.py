@@ -55,6 +55,8 @@ def show(
         side: the longer side of each picture on the page, in pixels; small pictures are enlarged without smoothing.
         quality: of the JPEG, 1 to 95.
 
+    Raises ValueError for what is no picture, and for another number of titles than of pictures.
+
     >>> picture = dip.Fourier(32)
     >>> dip.show({"waves": picture(), "their mean": picture().mean(dim=(2, 3), keepdim=True)}, side=64)
     <IPython.core.display.Image object>
@@ -74,6 +76,9 @@ def sheet(
     side: int = 224,
 ) -> PILImage.Image:
     """The contact sheet that :func:`show` displays, as a PIL image. Raises ValueError for what is no picture.
+
+    Args:
+        images, titles, columns, side: see :func:`show`.
 
     >>> dip.sheet(torch.zeros(3, 3, 32, 32), side=64).size  # three pictures and two gaps of 6 pixels
     (204, 64)
@@ -160,6 +165,13 @@ def curves(
 ) -> None:
     """Display curves by name: each a list of values, or a pair (xs, ys).
 
+    Args:
+        series: {name: values}, or {name: (xs, ys)}; numbers or tensors (n,).
+        x, y: what is written at the axes.
+        caption: what was varied, with seed and number of steps.
+        log_x, log_y: whether equal distances are equal ratios.
+        size: (width, height) in inches.
+
     >>> dip.curves({"pixels": [0.0, 1.0, 1.5], "waves": ([0, 2], [0.0, 3.0])}, caption="two runs")
     <IPython.core.display.Image object>
     <IPython.core.display.Markdown object>
@@ -196,6 +208,11 @@ def curves(
 def table(rows: Iterable[Sequence[object]], header: Sequence[str], *, caption: str = "") -> None:
     """Display a table; numbers are shown with three significant digits.
 
+    Args:
+        rows: of cells: numbers, tensors of one number, or text.
+        header: what stands above each column.
+        caption: what was varied, with seed and number of steps.
+
     >>> dip.table([["pixels", 1.23456], ["waves", 12345.6]], header=["made of", "value"])  # 1.23 and 12,346
     <IPython.core.display.Markdown object>
     """
@@ -206,6 +223,9 @@ def table(rows: Iterable[Sequence[object]], header: Sequence[str], *, caption: s
 
 def say(text: str) -> None:
     """Display a sentence of Markdown: for prose whose numbers were just computed.
+
+    Args:
+        text: Markdown, formulas in $…$ included.
 
     >>> dip.say(f"A half is **{1 / 2:.0%}**.")
     <IPython.core.display.Markdown object>
@@ -305,6 +325,11 @@ def write_film(
 ) -> None:
     """Write pictures of one size as a film; ``webp`` is the same, if it was made already. See :func:`film`.
 
+    Args:
+        path: see :func:`film_path`.
+        pages: PIL images.
+        fps, quality: see :func:`film`.
+
     >>> from pathlib import Path
     >>> from dip_lessons.show import write_film
     >>> pages = [dip.sheet(torch.full((3, 8, 8), level), side=16) for level in (0.0, 1.0)]
@@ -341,6 +366,9 @@ def _encode_mp4(path: Path, pages: list[PILImage.Image], fps: float, quality: in
 
 def finish(runs: Run | Mapping[str, Run] | Iterable[Run]) -> None:
     """Take all remaining steps of one or several runs, with a line that tells how far they are.
+
+    Args:
+        runs: a run, a list of runs, or {name: run}.
 
     >>> network = dip.load_network(device="cpu")
     >>> run = dip.optimize(dip.Pixels(32), dip.channel("features.3", 0), network, steps=2)

@@ -185,6 +185,7 @@ class ZonalConvolution(nn.Module):
         inputs, outputs: numbers of channels; each pair has a filter of its own.
         degree: L.
         anchors: the number of anchors, spread evenly over the degrees from 0 to L, at most L + 1.
+        generator: the first weights are drawn from it.
 
     **Source:** Esteves, Allen-Blanchette, Makadia and Daniilidis, *Learning SO(3) Equivariant Representations with
     Spherical CNNs* (2018), §3.2 (the theorem of Driscoll and Healy) and §4.1 (localized filters).
@@ -234,6 +235,9 @@ class SphereNorm(nn.Module):
     """Batch normalisation whose mean and variance are integrals over the sphere: turning changes neither.
 
     The mean of f is c_00/√4π, and by Parseval the mean of f² is Σ c_lm²/4π.
+
+    Args:
+        channels: how many.
 
     **Source:** Ioffe and Szegedy, *Batch Normalization* (2015).
 
@@ -332,6 +336,14 @@ class _Classifier(nn.Module):
 
 class SphericalBlock(nn.Module):
     """Zonal convolution, norm, ReLU on a grid; spectral pooling: only degrees up to ``keep`` go on.
+
+    Args:
+        inputs, outputs: numbers of channels.
+        degree: L of what comes in.
+        keep: of what goes on.
+        anchors: see :class:`ZonalConvolution`.
+        oversampling: see :class:`SphereGrid`.
+        generator: the first weights are drawn from it.
 
     >>> from dip_lessons.spherical_cnn import SphericalBlock
     >>> block = SphericalBlock(
@@ -542,6 +554,11 @@ def train(
 @torch.no_grad()
 def accuracy(network: nn.Module, inputs: Tensor, labels: Tensor) -> float:
     """The share of inputs (n, K) whose largest logit is that of their label (n,).
+
+    Args:
+        network: coefficients to logits (n, classes).
+        inputs: coefficients (n, K).
+        labels: whole numbers (n,).
 
     >>> from dip_lessons.spherical_cnn import accuracy, digits, load_trained, on_hemisphere
     >>> pictures, labels = digits("test")

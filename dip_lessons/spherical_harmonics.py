@@ -161,6 +161,10 @@ def power(coefficients: Tensor) -> Tensor:
 def highest_degree(size: int | tuple[int, int], *, grid: str = "equirectangular") -> int:
     """The highest degree that :func:`analyze` recovers from a grid (H, W).
 
+    Args:
+        size: (H, W).
+        grid: see :func:`synthesize`.
+
     >>> from dip_lessons import spherical_harmonics as sh
     >>> sh.highest_degree((32, 64)), sh.highest_degree((32, 64), grid="gauss-legendre")
     (15, 31)
@@ -175,6 +179,11 @@ def directions(
 ) -> Tensor:
     """The unit vectors (x, y, z) = (sin θ cos φ, sin θ sin φ, cos θ) of the grid's points, (3, H, W).
 
+    Args:
+        size: (H, W).
+        grid: see :func:`synthesize`.
+        dtype: of the result.
+
     >>> n = dip.spherical_harmonics.directions((4, 8))
     >>> n.shape, torch.allclose(n.norm(dim=0), torch.ones(4, 8))
     (torch.Size([3, 4, 8]), True)
@@ -188,6 +197,11 @@ def directions(
 
 def random_rotations(n: int, generator: torch.Generator, *, dtype: torch.dtype = torch.float32) -> Tensor:
     """n rotation matrices, (n, 3, 3), uniform on SO(3).
+
+    Args:
+        n: how many.
+        generator: they are drawn from it.
+        dtype: of the result.
 
     **Source:** a quaternion of four normal numbers, made unit length, is uniform on S³ (Shoemake, 1992).
 

@@ -32,6 +32,9 @@ class Views:
     A picture (B, 4, H, W), RGB and alpha, is laid over a background first, at full size. Its views have four
     channels too: the colours that are seen, and the alpha at each place of the view.
 
+    ``strength`` scales jitter, scale, rotation, blur and noise together: 1 is as asked, 0 leaves the picture
+    as it is, but for the crop.
+
     >>> views = dip.random_views(jitter=8, count=4)
     >>> views.jitter, views.count
     (8, 4)
@@ -324,6 +327,10 @@ def resample(image: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor:
 
 def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
     """Blur each picture (N, C, H, W) by its own standard deviation (N,) in pixels, mirrored at the border.
+
+    Args:
+        image: (N, C, H, W).
+        sigma: (N,), 0 or more; up to three of it the blur reaches.
 
     >>> from dip_lessons.views import gaussian_blur
     >>> dot = torch.zeros(1, 1, 15, 15)

@@ -19,6 +19,12 @@ MARKS = {"correct": "✅", "wrong": "❌", "unattempted": "✏️"}
 class Verdict:
     """What became of an answer: ``state`` is "correct", "wrong" or "unattempted"; ``message`` says why.
 
+    Args:
+        exercise: its name.
+        state, message: see above.
+        pictures: {title: picture}, drawn below the message.
+        curves: {title: values}, drawn below the message.
+
     >>> verdict = dip.check.Verdict("double", "wrong", "that is the square")
     >>> verdict, verdict.state
     (❌ double: that is the square, 'wrong')

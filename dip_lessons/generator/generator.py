@@ -73,6 +73,7 @@ class Generator(nn.Module):
         synthesis_network: see :class:`Synthesis`.
         mean_w: w̄ (W,), the mean of w over many z; truncation pulls towards it.
         z_size: Z.
+        name: what it is called in messages.
 
     >>> generator = dip.load_generator().to("cpu")
     >>> z = torch.randn(2, generator.z_size, generator=torch.Generator().manual_seed(0))

@@ -51,6 +51,9 @@ class _Redirect(TorchFunctionMode):
 def redirected_relu(active: bool = True) -> Iterator[None]:
     """Inside the block, on this thread, every ReLU is a :class:`RedirectedReLU`; no network is changed.
 
+    Args:
+        active: False leaves everything as it is.
+
     >>> x = torch.tensor([[-1.0, -2.0]], requires_grad=True)  # a picture for which every unit is silent
     >>> with dip.redirected_relu():
     ...     loss = -torch.relu(x).sum()

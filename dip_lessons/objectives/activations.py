@@ -16,6 +16,13 @@ from .objective import Activations, Objective, maker
 def channel(layer: str, index: int) -> Objective:
     """The mean of one channel over its whole map: a texture that the channel likes everywhere.
 
+    Args:
+        layer: a layer's name, one of ``network.layers``.
+        index: of the channel, from 0.
+
+    Raises ValueError for an index that is no whole number from 0 on and, when called, IndexError for a
+    channel that does not exist.
+
     >>> a = {"conv": torch.arange(8.0).view(1, 2, 2, 2)}  # one picture, two channels, four places
     >>> dip.channel("conv", 1)(a)  # the mean of 4, 5, 6, 7
     tensor([5.5000])
@@ -26,6 +33,14 @@ def channel(layer: str, index: int) -> Objective:
 @maker
 def neuron(layer: str, index: int, y: int | None = None, x: int | None = None) -> Objective:
     """One unit of a channel, at row y and column x of its map; the middle where they are left out.
+
+    Args:
+        layer: a layer's name, one of ``network.layers``.
+        index: of the channel, from 0.
+        y, x: row and column, from 0.
+
+    Raises ValueError for an index that is no whole number from 0 on and, when called, IndexError for a
+    channel or a place that does not exist.
 
     >>> a = {"conv": torch.arange(8.0).view(1, 2, 2, 2)}  # one picture, two channels, four places
     >>> dip.neuron("conv", 1)(a), dip.neuron("conv", 1, y=0, x=0)(a)

@@ -130,6 +130,9 @@ def diversity(layer: str) -> Objective:
 
     The least is −(B − 1), where all pictures have the same texture; 0 is reached where they share nothing.
 
+    Args:
+        layer: whose channels are compared.
+
     Raises ValueError when called with one picture only.
 
     **Source:** Lucid's ``diversity``, of which the mean over the batch here is the negative.

@@ -35,6 +35,11 @@ class Memory:
         A value that lies n looks back counts decayⁿ times as much as this one, so the first mean is the value.
         All who ask at one look, for the same thing under the same name, get the same answer.
 
+        Args:
+            name: of what is remembered.
+            value: what is there now.
+            decay: in [0, 1]; 0 remembers nothing.
+
         Raises ValueError for another shape than that of the values before.
 
         >>> from dip_lessons.objectives import Memory

@@ -58,6 +58,9 @@ def l1(centre: float = 0.5) -> Objective:
 def squared_error(image: Tensor) -> Objective:
     """The mean squared difference from a picture (1 or B, C, H, W); a quantity to subtract.
 
+    Args:
+        image: one for all pictures, or one for each.
+
     It holds the picture, and so is not stored with a run. Raises ValueError, when called, for pictures of another size.
 
     >>> goal = torch.zeros(1, 3, 8, 8)

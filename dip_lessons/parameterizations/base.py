@@ -19,7 +19,8 @@ class Parameterization(nn.Module):
 
     A subclass calls this constructor, makes parameters (``nn.Parameter``), and writes its formula in
     ``raw``: the picture before colours and sigmoid. (Or in ``forward``, which returns (B, C, H, W), float32, in
-    [0, 1].) Where the formula has an inverse, it is ``set_raw``.
+    [0, 1].) Where the formula has an inverse, it is ``set_raw``. Those of the package also take ``device``, where their
+    parameters live; None is the CPU.
 
     Args:
         size: an int, or (H, W), in pixels.
@@ -30,6 +31,8 @@ class Parameterization(nn.Module):
         generator: where the first values are drawn from, on the CPU, so that one seed gives one start on
             every device. None stands for a fresh generator with seed 0.
         options: what else the subclass was made with; together with the above it is enough to make it again.
+
+    Raises ValueError for a size, a batch or channels that make no sense.
 
     >>> class Grey(dip.Parameterization):  # a picture of three parameters
     ...     def __init__(self, size):
@@ -110,6 +113,8 @@ class Parameterization(nn.Module):
         """Start from a picture (B or 1, C, H, W) in [0, 1]: exact to 1e-4 where the formula has an inverse,
         else fitted (see :meth:`fit`).
 
+        Raises ValueError for what is no such picture.
+
         >>> photo = dip.assets.picture("chelsea", (32, 32))
         >>> picture = dip.Fourier(32).set_image(photo)
         >>> torch.allclose(picture(), photo, atol=1e-3)
@@ -125,8 +130,11 @@ class Parameterization(nn.Module):
         """Approach a picture (B or 1, C, H, W) in [0, 1] by gradient descent on the mean squared error.
 
         Args:
+            image: (B or 1, C, H, W) in [0, 1], of this size.
             steps: of Adam.
             lr: learning rate; None takes the parameterization's own.
+
+        Raises ValueError for what is no such picture.
 
         >>> photo, picture = dip.assets.picture("chelsea", (16, 16)), dip.CPPN(16)  # which has no inverse
         >>> before = (picture() - photo).square().mean().item()

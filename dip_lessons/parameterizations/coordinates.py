@@ -99,13 +99,15 @@ class CPPN(Coordinates):
 
     Args:
         size: at which it is optimized; ``picture(800)`` renders it at another.
-        batch, channels, decorrelate, generator: see :class:`Parameterization`.
+        batch, channels, decorrelate, generator, device: see :class:`Parameterization`.
         layers: the number of hidden layers; more of them draw finer.
         units: of each hidden layer.
         activation: ``"composite"`` (the article's), ``"unbiased"`` (its second feature (atan(x)² − .45)/.396),
             ``"relu"``, ``"abs"``, ``"tanh"`` or ``"sine"``; the choice decides the look.
         extent: coordinates run from −extent to extent along the longer side; √3 gives them variance 1.
         tile: whether the picture continues itself at its borders.
+
+    Raises ValueError for an unknown activation, and for numbers of layers or units below 1.
 
     **Source:** Distill 2018, "Compositional Pattern Producing Networks", and Lucid's notebook; the idea is
     Stanley's (2007). Learning rate .005, and no random views: it needs none.
@@ -169,11 +171,13 @@ class Siren(Coordinates):
 
     Args:
         size: at which it is optimized; ``picture(800)`` renders it at another.
-        batch, channels, decorrelate, generator: see :class:`Parameterization`.
+        batch, channels, decorrelate, generator, device: see :class:`Parameterization`.
         layers: the number of hidden layers.
         units: of each hidden layer.
         omega: ω₀, the frequency: higher draws finer from the start.
         tile: whether the picture continues itself at its borders.
+
+    Raises ValueError for an omega that is not above 0, and for numbers of layers or units below 1.
 
     **Source:** Sitzmann et al., *Implicit Neural Representations with Periodic Activation Functions* (2020),
     §3.2 and supplement §1.5: first weights U(±1/n), others U(±√(6/n)/ω₀), coordinates in [−1, 1].

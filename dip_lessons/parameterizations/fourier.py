@@ -13,6 +13,9 @@ from .base import Parameterization
 def frequencies(height: int, width: int) -> Tensor:
     """Length of the frequency vectors of ``torch.fft.rfft2`` in cycles per pixel, (H, W//2 + 1).
 
+    Args:
+        height, width: of the picture, in pixels.
+
     >>> from dip_lessons.parameterizations import fourier
     >>> fourier.frequencies(4, 4)[0]
     tensor([0.0000, 0.2500, 0.5000])
@@ -28,6 +31,10 @@ def spectrum_scale(height: int, width: int, decay: float = 1.0) -> Tensor:
     Natural pictures have amplitudes that fall as 1/f, hence ``decay=1``. The bound keeps f = 0 finite.
     **Source:** Lucid, ``optvis/param/spatial.py``.
 
+    Args:
+        height, width: of the picture, in pixels.
+        decay: the exponent.
+
     >>> from dip_lessons.parameterizations import fourier
     >>> fourier.spectrum_scale(4, 4)[0], fourier.spectrum_scale(4, 4, decay=0)[0]
     (tensor([4., 4., 2.]), tensor([1., 1., 1.]))
@@ -40,6 +47,10 @@ def irfft2(spectrum: Tensor, size: tuple[int, int]) -> Tensor:
 
     Gradients then go back through ``rfft`` and ``fft``. The backward pass of ``irfft2`` is ``rfft2``, which MKL
     shares out among threads that wait by spinning: on a busy machine it cost up to thirty times as much.
+
+    Args:
+        spectrum: complex, (…, H, W//2 + 1).
+        size: (H, W).
 
     >>> from dip_lessons.parameterizations.fourier import irfft2
     >>> photo = dip.assets.picture("chelsea", (16, 15))
@@ -55,11 +66,13 @@ class Fourier(Parameterization):
     F⁻¹ is the orthonormal inverse transform of a real picture, A the decorrelated colours of ``color.py``.
 
     Args:
-        size, batch, channels, generator: see :class:`Parameterization`.
+        size, batch, channels, generator, device: see :class:`Parameterization`.
         decay: the exponent of the fall with frequency. 0 gives every frequency the same room (as pixels do);
             1 is that of natural pictures; it may be changed while the picture is being optimized.
         decorrelate: whether colours are decorrelated (True) or the three channels are logits of RGB.
         sd: standard deviation of the first coefficients.
+
+    Raises ValueError for a decay that is not finite.
 
     **Source:** Olah, Mordvintsev and Schubert, *Feature Visualization* (Distill 2017), "Preconditioning and
     parameterization".

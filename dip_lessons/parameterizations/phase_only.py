@@ -51,6 +51,9 @@ def natural_magnitude(height: int, width: int) -> Tensor:
     A straight line in log–log coordinates between the rings of :func:`natural_spectrum`, and beyond the first
     and the last.
 
+    Args:
+        height, width: of the picture, in pixels.
+
     >>> from dip_lessons.parameterizations import phase_only
     >>> magnitude = phase_only.natural_magnitude(8, 8)
     >>> magnitude.shape, magnitude[0, 0, 0].item()
@@ -73,7 +76,7 @@ class PhaseOnly(Parameterization):
     Nyquist), of which only the real part is seen.
 
     Args:
-        size, batch, generator: see :class:`Parameterization`. Three channels, decorrelated.
+        size, batch, generator, device: see :class:`Parameterization`. Three channels, decorrelated.
 
     **Source:** Fel et al., *Unlocking Feature Visualization for Deeper Networks with MAgnitude Constrained
     Optimization* (MACO, 2023), §3.2; theirs is the mean spectrum of ImageNet, ours that of the pictures in

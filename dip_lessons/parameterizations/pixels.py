@@ -12,7 +12,7 @@ class Pixels(Parameterization):
     """The picture σ(θ), or σ(Aθ) with decorrelated colour: each pixel has parameters of its own.
 
     Args:
-        size, batch, channels, generator: see :class:`Parameterization`.
+        size, batch, channels, generator, device: see :class:`Parameterization`.
         decorrelate: whether the numbers of a pixel are decorrelated colours (see ``color.py``) or logits of
             RGB.
         sd: standard deviation of the first values; .01 is nearly grey.

@@ -50,7 +50,7 @@ class DeepImagePrior(Parameterization):
     Convolutions at several resolutions draw smooth shapes sooner than noise, whatever they are asked for.
 
     Args:
-        size, batch, channels, decorrelate, generator: see :class:`Parameterization`. Each picture has a
+        size, batch, channels, decorrelate, generator, device: see :class:`Parameterization`. Each picture has a
             network of its own.
         widths: channels at each scale, from fine to coarse; each scale halves the resolution.
         skip: channels of the skip connections.

@@ -23,7 +23,7 @@ class Pyramid(Parameterization):
     preconditioning as a 1/f spectrum, in steps of an octave.
 
     Args:
-        size, batch, channels, decorrelate, generator: see :class:`Parameterization`.
+        size, batch, channels, decorrelate, generator, device: see :class:`Parameterization`.
         levels: how many; the coarsest is at least one pixel wide and high.
         sd: standard deviation of the first values of each level.
 

@@ -20,7 +20,7 @@ class Solid(Parameterization):
     seams. F⁻¹ is the orthonormal inverse transform of a real volume, s = 1/f^decay, looked up trilinearly.
 
     Args:
-        size, batch, generator: see :class:`Parameterization`.
+        size, batch, generator, device: see :class:`Parameterization`.
         mesh: a mesh, the name of one of the course's, or a mesh's four tensors.
         cells: of the volume along each of its three sides; what is finer than 2.2 / cells of the mesh's unit it
             cannot say.

@@ -45,7 +45,7 @@ class SphericalHarmonics(Parameterization):
             may be changed while the picture is being optimized. See :func:`degree_scale`.
         decorrelate: whether colours are decorrelated (True) or the three channels are logits of RGB.
         sd: standard deviation of the first coefficients.
-        batch, channels, generator: see :class:`Parameterization`.
+        batch, channels, generator, device: see :class:`Parameterization`.
 
     ``set_image`` is exact for a picture whose colours before the sigmoid have no degree above L; of any other it
     keeps the degrees up to L. Raises ValueError for a degree that the rows and columns cannot hold.

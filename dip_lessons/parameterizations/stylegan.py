@@ -55,6 +55,8 @@ class StyleGAN(Parameterization):
             are u of w = w̄ + A u, where A Aᵀ is the covariance of w. The same pictures in better coordinates:
             steps, and noise, then go where faces are. Not in z, which is white already.
         network: G, or its name for :func:`dip_lessons.load_generator`.
+        device: where a network that is given by its name shall live, and the latent with it; None takes the best
+            that is there (see :func:`dip_lessons.device`).
 
     Raises ValueError for what G cannot draw, and :class:`dip_lessons.assets.AssetError` where G cannot be had.
 
@@ -146,6 +148,9 @@ class StyleGAN(Parameterization):
 
     def styles(self, latent: Tensor | None = None) -> Tensor:
         """The styles that G is given: w̄ + ψ (w − w̄), (B, W) or, in w+, (B, styles, W).
+
+        Args:
+            latent: another one than the parameters, of the same shape.
 
         >>> face = dip.StyleGAN(16, truncation=0.0, device="cpu")
         >>> torch.equal(face.styles()[0], face.network.mean_w)  # nothing is left of the latent

@@ -85,6 +85,9 @@ class Texture(Parameterization):
     def save(self, path: str | os.PathLike[str], index: int = 0) -> Path:
         """Write mesh and texture as .obj, .mtl and .png (see :func:`save_mesh`); ``index`` says which of a batch.
 
+        Args:
+            path: of the .obj.
+
         >>> from dip_lessons.mesh import torus
         >>> file = dip.Texture(16, torus(8, 8)).save("ring.obj")
         >>> sorted(part.suffix for part in file.parent.glob("ring.*"))

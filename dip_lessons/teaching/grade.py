@@ -46,6 +46,14 @@ STATES = {"correct": "passed", "wrong": "wrong", "unattempted": "not attempted"}
 class Row:
     """What became of one exercise in one notebook; ``exercise`` is empty for a notebook that is unreadable.
 
+    Args:
+        notebook: its path.
+        lesson: its name.
+        exercise: the name of its function.
+        grade: one of ``GRADES``.
+        message: what was wrong.
+        seconds: that it took.
+
     >>> from dip_lessons.teaching import Row
     >>> Row("anna.ipynb", "lesson 01", "ascend", "passed", "right", 0.4).grade
     'passed'
