@@ -322,8 +322,8 @@ def spectrum_slope(image: Tensor) -> Tensor:
         image: (B, C, H, W).
 
     >>> noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    >>> round(dip.metrics.spectrum_slope(noise).item(), 1) + 0.0
-    0.0
+    >>> abs(dip.metrics.spectrum_slope(noise).item()) < 0.1
+    True
     >>> dip.metrics.spectrum_slope(dip.assets.picture("chelsea", (64, 64))).item() < -0.8
     True
     """

@@ -106,7 +106,7 @@ def test_the_example_does_what_it_says(
     text = inspect.getdoc(CALLED[name]) or ""
     example = doctest.DocTestParser().get_doctest(text, {"torch": torch, "dip": dip}, name, None, None)
     assert example.examples, f"{name} has no example"
-    if "StyleGAN(" in text or "load_generator()" in text:
+    if "StyleGAN(" in text or "load_generator(" in text:
         request.getfixturevalue("faces")
     monkeypatch.chdir(tmp_path)
     before, told = torch.get_rng_state(), []

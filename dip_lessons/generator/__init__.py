@@ -42,7 +42,7 @@ def load_generator(name: str = "mobilestylegan_ffhq", device: torch.device | str
     Raises UnknownGenerator, a KeyError, for another name, :class:`dip_lessons.assets.AssetError` for weights
     that are corrupt or cannot be fetched; its message says how to get them.
 
-    >>> generator = dip.load_generator()
+    >>> generator = dip.load_generator(device="cpu")
     >>> generator.sizes, generator.styles
     ((64, 128, 256, 512, 1024), 23)
     """

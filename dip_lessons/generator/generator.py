@@ -32,7 +32,7 @@ class Synthesis(nn.Module):
 
     ``styles`` is their number; ``sizes`` are the sides of the pictures that it offers, in pixels, rising.
 
-    >>> synthesis = dip.load_generator().synthesis_network
+    >>> synthesis = dip.load_generator(device="cpu").synthesis_network
     >>> synthesis.styles, synthesis.sizes[-1]
     (23, 1024)
     """
@@ -43,7 +43,7 @@ class Synthesis(nn.Module):
     def noisy_layers(self, size: int) -> list[NoisyLayer]:
         """The layers that add noise on the way to a picture of this size, in the order in which they run.
 
-        >>> synthesis = dip.load_generator().synthesis_network
+        >>> synthesis = dip.load_generator(device="cpu").synthesis_network
         >>> [tuple(layer.noise.shape) for layer in synthesis.noisy_layers(64)][-1]
         (1, 1, 64, 64)
         """
@@ -75,7 +75,7 @@ class Generator(nn.Module):
         z_size: Z.
         name: what it is called in messages.
 
-    >>> generator = dip.load_generator().to("cpu")
+    >>> generator = dip.load_generator(device="cpu")
     >>> z = torch.randn(2, generator.z_size, generator=torch.Generator().manual_seed(0))
     >>> w = generator.mapping(z)
     >>> w.shape, generator.synthesis(w, size=64).shape, generator.device
@@ -112,7 +112,7 @@ class Generator(nn.Module):
 
         Raises ValueError for another shape, TypeError for what is no floating-point tensor.
 
-        >>> generator = dip.load_generator().to("cpu")
+        >>> generator = dip.load_generator(device="cpu")
         >>> z = torch.randn(1, 512, generator=torch.Generator().manual_seed(0))
         >>> torch.allclose(generator.mapping(z), generator.mapping(2 * z), atol=1e-4)  # only where z points to counts
         True
@@ -139,7 +139,7 @@ class Generator(nn.Module):
 
         Raises ValueError for another shape, size or noise, TypeError for what is no floating-point tensor.
 
-        >>> generator = dip.load_generator().to("cpu")
+        >>> generator = dip.load_generator(device="cpu")
         >>> w = generator.mean_w[None]  # the mean face
         >>> generator.synthesis(w, size=64).shape
         torch.Size([1, 3, 64, 64])
