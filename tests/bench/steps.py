@@ -1,0 +1,139 @@
+"""What a step costs: against Lucent, torch-dreams and horama, and against the floor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+import dip_lessons as dip
+
+from . import peers
+from .cases import DENSE, INDEX, STEPS, Case, agree, parts
+from .measure import cost, floor, quotient, rounds
+
+FLOOR = {224: 1.15, 128: 1.25}  # a step may cost that much of its floor, by size
+BLOCK = 4  # steps that are timed together
+
+
+def our_run(case: Case, *, batch: int = 1, steps: int = 10**6) -> dip.Run:
+    """Our standard run: Fourier picture, the standard views, Adam at .05."""
+    network = parts(case.name).network
+    picture = dip.Fourier(case.size, batch=batch, device=network.device)
+    objective = dip.channel(case.layer, INDEX)
+    return dip.optimize(picture, objective, network, views=dip.standard_views(), steps=steps)
+
+
+def our_seconds(run: dip.Run, amp: torch.dtype | None = None) -> Callable[[], float]:
+    """Seconds for a block of our steps, beyond those in which dead ReLUs are redirected."""
+    device = run.network.device
+    run.advance(run.redirect_relu)
+
+    def seconds() -> float:
+        with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
+            return cost(lambda: run.advance(BLOCK), device)
+
+    return seconds
+
+
+def least_seconds(case: Case, *, batch: int = 1) -> Callable[[], float]:
+    """Seconds for a block of floors."""
+    p = parts(case.name)
+    shape = (batch, 3, case.size, case.size)
+    image = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(p.network.device)
+    least = floor(p.folded, case.layer, INDEX, p.normalise(image))
+    return lambda: cost(lambda: [least() for _ in range(BLOCK)], image.device)
+
+
+def holds(value: float, bound: float, *, least: bool) -> str:
+    """The bound and whether it holds."""
+    met = value >= bound if least else value <= bound
+    return f"{'≥' if least else '≤'} {bound:.2f} {'holds' if met else 'MISSED'}"
+
+
+def steps(quick: bool) -> None:
+    """One step of each in turn; Lucent also with the network's input as large as ours."""
+    count = 2 if quick else 6
+    print(f"\none step, channel {INDEX}, fp32: CPU milliseconds, ratios          (medians of {count} rounds)")
+    print(
+        f"{'':34}{'floor':>7}{'ours':>7}{'ours/floor':>12}{'':16}{'Lucent':>8}{'/ ours':>8}{'':15}"
+        f"{'same input':>11}{'torch-dreams':>13}"
+    )
+    for case in STEPS:
+        if case.name.startswith("efficientnet") and not peers.has("timm"):
+            print(f"{case.title:34} timm is not installed")
+            continue
+        p = parts(case.name)
+        difference = agree(case)
+        assert difference < 1e-3, f"{case.title}: our activations differ by {difference:.1e}"
+        blocks = {"floor": least_seconds(case), "ours": our_seconds(our_run(case))}
+        if peers.has("torch-lucent"):
+            for name, same in {"lucent": False, "same": True}.items():
+                lucent = peers.Lucent(p.module, p.normalise, case.layer, INDEX, case.size, same_input=same)
+                blocks[name] = lambda lucent=lucent: lucent.seconds(BLOCK)
+        if peers.has("torch-dreams"):
+            dreams = peers.dreams(p.module, case.layer, INDEX, case.size)
+            blocks["dreams"] = lambda dreams=dreams: dreams(BLOCK)
+        found = rounds(blocks, count)
+        row(case, found)
+
+
+def row(case: Case, found: dict[str, list[float]]) -> None:
+    """Print what the contestants of a case took."""
+    ms = {name: 1000 * sorted(times)[len(times) // 2] / (2 * BLOCK) for name, times in found.items()}
+    over = quotient(found["ours"], found["floor"])
+    line = f"{case.title:34}{ms['floor']:7.0f}{ms['ours']:7.0f}{over:12.2f} "
+    line += f"{holds(over, FLOOR[case.size], least=False):15}"
+    if "lucent" in found:
+        times, same = (quotient(found[name], found["ours"]) for name in ("lucent", "same"))
+        bound = case.bound or quotient(found["lucent"], found["floor"]) / FLOOR[case.size]
+        line += f"{ms['lucent']:8.0f}{times:8.2f} {holds(times, bound, least=True):14}{same:11.2f}"
+    if "dreams" in found:
+        line += f"{quotient(found['dreams'], found['ours']):13.2f}"
+    print(line, flush=True)
+
+
+def bf16(quick: bool) -> None:
+    """Autocast to bfloat16, which a run has to ask for, on dense convolutions."""
+    count = 2 if quick else 6
+    print("\none step, bf16 autocast (ours only) against Lucent's fp32")
+    for case in DENSE:
+        p = parts(case.name)
+        blocks = {
+            "fp32": our_seconds(our_run(case)),
+            "bf16": our_seconds(our_run(case), torch.bfloat16),
+        }
+        if peers.has("torch-lucent"):
+            lucent = peers.Lucent(p.module, p.normalise, case.layer, INDEX, case.size)
+            blocks["lucent"] = lambda lucent=lucent: lucent.seconds(BLOCK)
+        found = rounds(blocks, count)
+        line = f"{case.title:34} our fp32 / our bf16 {quotient(found['fp32'], found['bf16']):6.2f}"
+        if "lucent" in found:
+            times = quotient(found["lucent"], found["bf16"])
+            line += f"   Lucent / our bf16 {times:6.2f} {holds(times, 3.8, least=True)}"
+        print(line, flush=True)
+
+
+def maco(quick: bool, size: int = 1280, crops: int = 6) -> None:
+    """Phases only, 1280 px, six crops a step, NAdam at 1, towards an output of ResNet50."""
+    count = 1 if quick else 4
+    print(f"\none step of MACO, {size} px, {crops} crops of 224 px, an output of ResNet50")
+    p = parts("resnet50")
+    device = p.network.device
+    # Theirs shows .25 to .30 of the picture's side, shrunk to 224 px, with noise of .05.
+    near = (224 / (0.30 * size), 224 / (0.25 * size))
+    views = dip.random_views(crop=224, scale=near, noise=0.05, count=crops)
+    run = dip.optimize(
+        dip.PhaseOnly(size, device=device), dip.logit(INDEX), p.network, views=views, optimizer="nadam"
+    )
+    run.advance(run.redirect_relu)
+    blocks = {"ours": lambda: cost(lambda: run.advance(2), device)}
+    if peers.has("horama"):
+        theirs = peers.maco(p.module, INDEX, size, crops)
+        blocks["horama"] = lambda: theirs(2)
+    found = rounds(blocks, count)
+    line = f"ours {1000 * sorted(found['ours'])[count // 2] / 4:8.0f} ms"
+    if "horama" in found:
+        times = quotient(found["horama"], found["ours"])
+        line += f"   horama / ours {times:6.2f} {holds(times, 2.3, least=True)}"
+    print(line, flush=True)
