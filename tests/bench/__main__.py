@@ -13,6 +13,23 @@ import subprocess
 import sys
 import warnings
 
+TABLES = {
+    "steps": "steps",
+    "bf16": "steps",
+    "maco": "steps",
+    "gpu": "steps",
+    "channels": "quality",
+    "classes": "quality",
+    "memory": "memory",
+    "leftovers": "memory",
+    "pictures": "package",
+    "parameterizations": "package",
+    "sphere": "package",
+    "meshes": "package",
+    "player": "package",
+    "sliders": "package",
+}  # and the module that each is in
+
 
 def main() -> int:
     """Read the command line, go over into the peers' environment where there is one, print the tables."""
@@ -68,11 +85,13 @@ def player() -> None:
     )
     print(f"pictures a second  {statistics.median(rates):17.1f} (median of 10), {rates[0]:.1f} at least")
 
-    against = (steps.steps, steps.bf16, steps.maco, quality.classes, quality.channels)
-    against = (*against, memory.memory, memory.leftovers)
-    tables = {table.__name__: functools.partial(table, arguments.quick) for table in against}
-    own = ("pictures", "parameterizations", "sphere", "meshes", "player", "sliders")
-    tables |= {name: getattr(package, name) for name in own}
+    rooms = {"steps": steps, "quality": quality, "memory": memory}
+    tables = {
+        name: functools.partial(getattr(rooms[room], name), arguments.quick)
+        if room in rooms
+        else getattr(package, name)
+        for name, room in TABLES.items()
+    }
     if unknown := set(arguments.tables) - set(tables):
         parser.error(f"there is no table {', '.join(unknown)}; there are {', '.join(tables)}")
     found = peers.versions()

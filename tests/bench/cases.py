@@ -100,10 +100,17 @@ def as_it_came(module: nn.Module) -> nn.Module:
 
 
 def efficientnet_lite0() -> nn.Module:
-    """From timm, where it is installed."""
+    """From timm, where it is installed; its batch norms that end in an activation are split into the two."""
     import timm
 
-    return timm.create_model("efficientnet_lite0", pretrained=False)
+    module = timm.create_model("efficientnet_lite0", pretrained=False).eval()
+    for name, part in list(module.named_modules()):
+        if type(part).__name__ == "BatchNormAct2d":
+            norm = nn.BatchNorm2d(part.num_features, eps=part.eps)
+            norm.load_state_dict(part.state_dict())
+            parent, _, child = name.rpartition(".")
+            setattr(module.get_submodule(parent), child, nn.Sequential(norm, part.act))
+    return module
 
 
 def googlenet() -> nn.Module:

@@ -74,18 +74,25 @@ def ratio(a: Callable[[], object], b: Callable[[], object], device: torch.device
 
 
 class Stamps:
-    """Called once in each step of a loop that is not ours: when, so that steps are timed in the loop itself."""
+    """Called once in each step of a loop that is not ours; times so many steps from inside it.
 
-    def __init__(self, device: torch.device) -> None:
-        self.device, self.times = device, list[float]()
+    What the loop does before its first step is left out, and a device is waited for only at both ends.
+    """
+
+    def __init__(self, device: torch.device, steps: int) -> None:
+        self.device, self.steps, self.calls = device, steps, 0
+        self.ends: list[float] = []
 
     def __call__(self) -> None:
-        self.times.append(now(self.device))
+        if self.calls in (0, self.steps):
+            self.ends.append(now(self.device))
+        self.calls += 1
 
     @property
     def spent(self) -> float:
-        """Seconds from the first call to the last: one step less than there were calls."""
-        return self.times[-1] - self.times[0]
+        """Seconds from the first call to the one after so many steps."""
+        first, last = self.ends
+        return last - first
 
 
 class Reached(Exception):

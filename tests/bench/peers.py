@@ -149,7 +149,7 @@ class Lucent:
 
     def seconds(self, steps: int) -> float:
         """What so many steps cost, in Lucent's own loop, without what comes before the first."""
-        stamps = Stamps(self.device)
+        stamps = Stamps(self.device, steps)
         self.render(steps + 1, stamps)
         return stamps.spent
 
@@ -180,7 +180,7 @@ def dreams(module: nn.Module, layer: str, index: int, size: int) -> Callable[[in
     dreamer = Dreamer(module, quiet=True, device=str(device))
 
     def seconds(steps: int) -> float:
-        stamps = Stamps(device)
+        stamps = Stamps(device, steps)
 
         def objective(outputs: list[Tensor]) -> Tensor:
             stamps()
@@ -223,7 +223,7 @@ def maco(
     device = next(module.parameters()).device
 
     def seconds(steps: int) -> float:
-        stamps = Stamps(device)
+        stamps = Stamps(device, steps)
 
         def objective(images: Tensor) -> Tensor:
             stamps()

@@ -7,8 +7,9 @@ low-pass; what is fast because it lacks one does well as it is and badly blurred
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,56 +39,66 @@ Judge = Callable[[Tensor], float]
 class Task:
     """What is maximised, in our words and in Lucent's."""
 
-    name: str
     network: str
     objective: dip.Objective
     layer: str  # Lucent's name for it
     index: int
 
 
+@dataclass(frozen=True)
+class Look:
+    """Our picture after so many steps and seconds."""
+
+    step: int
+    seconds: float
+    picture: Tensor
+
+
 @dataclass
 class Race:
-    """What came of it: ours at every look, Lucent's at the end."""
+    """What came of it: ours at every look, by the name of our run; Lucent's at the end."""
 
     judges: Mapping[str, Judge]
     theirs: Tensor
-    ours: list[tuple[int, float, Tensor]]  # (steps, seconds, picture)
     seconds: float  # Lucent's, for all its steps
+    ours: Mapping[str, list[Look]]
 
     def __post_init__(self) -> None:
         self.goals = {name: judge(self.theirs) for name, judge in self.judges.items()}
 
-    def reached(self, names: tuple[str, ...]) -> tuple[int, float, Tensor] | None:
+    def reached(self, run: str, names: Sequence[str]) -> Look | None:
         """The first look at which our picture has 98 % of all these values of Lucent's; None if there is none."""
-        for look in self.ours:
-            if all(self.judges[name](look[2]) >= SHARE * self.goals[name] for name in names):
+        for look in self.ours[run]:
+            if all(self.judges[name](look.picture) >= SHARE * self.goals[name] for name in names):
                 return look
         return None
 
 
-def race(task: Task, run: dip.Run, judges: Mapping[str, Judge], steps: int = LUCENT_STEPS) -> Race:
-    """Run Lucent, and our run in its pauses: both in the same minutes, each with a clock of its own."""
+def race(
+    task: Task, runs: Mapping[str, dip.Run], judges: Mapping[str, Judge], steps: int = LUCENT_STEPS
+) -> Race:
+    """Run Lucent, and our runs in its pauses: all in the same minutes, each with a clock of its own."""
     p = parts(task.network)
     device = p.network.device
     entered: list[float] = []
     left: list[float] = []
-    ours: list[tuple[int, float, Tensor]] = []
-    spent = 0.0
+    ours: dict[str, list[Look]] = {name: [] for name in runs}
+    spent = dict.fromkeys(runs, 0.0)
 
     def each() -> None:
-        nonlocal spent
         entered.append(now(device))
-        if len(entered) % EVERY == 0 and run.step < run.steps:
-            start = now(device)
-            run.advance(EVERY)
-            spent += now(device) - start
-            ours.append((run.step, spent, run.image))
+        if len(entered) % EVERY == 0:
+            for name, run in runs.items():
+                start = now(device)
+                run.advance(EVERY)
+                spent[name] += now(device) - start
+                ours[name].append(Look(run.step, spent[name], run.image))
         left.append(now(device))
 
     lucent = peers.Lucent(p.module, p.normalise, task.layer, task.index, SIZE)
     (picture,) = lucent.render(steps, each)
     between = sum(b - a for a, b in zip(left, entered[1:], strict=False))
-    return Race(judges, picture.to(device), ours, between * steps / (steps - 1))
+    return Race(judges, picture.to(device), between * steps / (steps - 1), ours)
 
 
 def judges(task: Task) -> dict[str, Judge]:
@@ -113,25 +124,30 @@ def judges(task: Task) -> dict[str, Judge]:
     return found
 
 
-def report(title: str, r: Race, names: tuple[str, ...]) -> float:
-    """Print a race, and return our time to the values named as a share of Lucent's (infinite if not reached)."""
-    look = r.reached(names)
-    rows = {f"Lucent, {LUCENT_STEPS} steps": r.theirs}
-    share = float("inf")
-    if look:
-        share = look[1] / r.seconds
-        rows[f"ours, {look[0]} steps"] = look[2]
-    if r.ours and (not look or look[0] < r.ours[-1][0]):
-        rows[f"ours, {r.ours[-1][0]} steps"] = r.ours[-1][2]
-    print(f"{title}: {'not reached' if look is None else f'{share:.2f} of the CPU time of Lucent'}")
+def report(title: str, r: Race, names: Sequence[str]) -> dict[str, float]:
+    """Print a race, and return our times to the values named as shares of Lucent's (infinite if not reached)."""
+    print(title)
     columns = [*r.judges, "fine waves", "saturated"]
-    print(f"    {'':22}" + "".join(f"{name:>12}" for name in columns))
-    for name, picture in rows.items():
-        values = [judge(picture) for judge in r.judges.values()]
-        shares = [float(high_frequency_share(picture)), float(saturated_share(picture))]
-        cells = [f"{v:12.2f}" for v in values] + [f"{100 * v:10.1f} %" for v in shares]
-        print(f"    {name:22}" + "".join(cells), flush=True)
-    return share
+    print(f"    {'':34}{'CPU time':>9}" + "".join(f"{name:>11}" for name in columns))
+    rows = {f"Lucent, {LUCENT_STEPS} steps": (1.0, r.theirs)}
+    shares = {}
+    for name, looks in r.ours.items():
+        look = r.reached(name, names)
+        shares[name] = look.seconds / r.seconds if look else math.inf
+        for shown in ([look] if look else []) + [looks[-1]]:
+            rows[f"{name}, {shown.step} steps"] = (shown.seconds / r.seconds, shown.picture)
+    for name, (share, picture) in rows.items():
+        values = "".join(f"{judge(picture):11.2f}" for judge in r.judges.values())
+        fine, flat = (100 * float(f(picture)) for f in (high_frequency_share, saturated_share))
+        print(f"    {name:34}{share:9.2f}{values}{fine:9.1f} %{flat:9.1f} %", flush=True)
+    return shares
+
+
+def our_run(task: Task, views: Callable[[Tensor, torch.Generator], Tensor]) -> dip.Run:
+    """Our run for as many steps as Lucent's."""
+    network = parts(task.network).network
+    picture = dip.Fourier(SIZE, device=network.device)
+    return dip.optimize(picture, task.objective, network, views=views, steps=LUCENT_STEPS)
 
 
 def classes(quick: bool) -> None:
@@ -141,48 +157,35 @@ def classes(quick: bool) -> None:
         return
     names = ("clean", "blurred", "held-out", "second")
     print(
-        f"\nCPU time to {SHARE:.0%} of all of Lucent's {', '.join(names)} values; classes of SqueezeNet, {SIZE} px"
+        f"\nCPU time to {SHARE:.0%} of Lucent's {', '.join(names)} values; classes of SqueezeNet, {SIZE} px"
     )
     shares = []
     for name in CLASSES[: 1 if quick else None]:
-        network = parts("squeezenet1_1").network
-        index = network.classes.index(name)
-        task = Task(name, "squeezenet1_1", dip.logit(index), "labels", index)
-        run = dip.optimize(
-            dip.Fourier(SIZE, device=network.device),
-            task.objective,
-            network,
-            views=dip.standard_views(),
-            steps=LUCENT_STEPS,
-        )
-        shares.append(report(name, race(task, run, judges(task)), names))
+        index = parts("squeezenet1_1").network.classes.index(name)
+        task = Task("squeezenet1_1", dip.logit(index), "labels", index)
+        found = race(task, {"our views": our_run(task, dip.standard_views())}, judges(task))
+        shares += report(name, found, names).values()
     middle = statistics.median(shares)
-    print(f"median {middle:.2f} {holds(middle, 0.25, least=False)}")
+    print(f"median {middle:.2f} of Lucent's CPU time {holds(middle, 0.25, least=False)}")
 
 
 def channels(quick: bool) -> None:
-    """Under Lucent's own transforms, until the value under them is Lucent's; and what our own views do there."""
+    """Until the value under Lucent's own transforms is Lucent's: with those transforms, and with our views."""
     if not peers.has("torch-lucent"):
         print("\nchannels: torch-lucent is not installed")
         return
     print(
-        f"\nCPU time to {SHARE:.0%} of Lucent's value under Lucent's transforms; channels of features.9, {SIZE} px"
+        f"\nCPU time to {SHARE:.0%} of Lucent's value under its transforms; channels of features.9, {SIZE} px"
     )
-    for how, views in {"Lucent's transforms": peers.Lucent.sees, "our views": dip.standard_views()}.items():
-        shares = []
-        for index in CHANNELS[: 1 if quick else None]:
-            network = parts("squeezenet1_1").network
-            task = Task(
-                f"channel {index}", "squeezenet1_1", dip.channel("features.9", index), "features.9", index
-            )
-            run = dip.optimize(
-                dip.Fourier(SIZE, device=network.device),
-                task.objective,
-                network,
-                views=views,
-                steps=LUCENT_STEPS,
-            )
-            shares.append(report(f"{task.name}, {how}", race(task, run, judges(task)), ("Lucent's",)))
-        middle = statistics.median(shares)
-        bound = holds(middle, 0.33, least=False) if views is peers.Lucent.sees else "(no bound)"
-        print(f"median, {how}: {middle:.2f} {bound}")
+    shares: dict[str, list[float]] = {}
+    for index in CHANNELS[: 1 if quick else None]:
+        task = Task("squeezenet1_1", dip.channel("features.9", index), "features.9", index)
+        views = {"its transforms": peers.Lucent.sees, "our views": dip.standard_views()}
+        runs = {name: our_run(task, seen) for name, seen in views.items()}
+        for name, share in report(f"channel {index}", race(task, runs, judges(task)), ["Lucent's"]).items():
+            shares.setdefault(name, []).append(share)
+    middle = {name: statistics.median(found) for name, found in shares.items()}
+    print(
+        f"median {middle['its transforms']:.2f} of Lucent's CPU time {holds(middle['its transforms'], 0.33, least=False)}"
+    )
+    print(f"median {middle['our views']:.2f} with our views")

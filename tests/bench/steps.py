@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 
 import torch
@@ -13,7 +14,12 @@ from .cases import DENSE, INDEX, STEPS, Case, agree, parts
 from .measure import cost, floor, quotient, rounds
 
 FLOOR = {224: 1.15, 128: 1.25}  # a step may cost that much of its floor, by size
-BLOCK = 4  # steps that are timed together
+BLOCK = {"cpu": 4, "cuda": 50}  # steps that are timed together
+
+
+def block_of(device: torch.device) -> int:
+    """How many steps are timed together on a device."""
+    return BLOCK["cuda" if device.type == "cuda" else "cpu"]
 
 
 def our_run(case: Case, *, batch: int = 1, steps: int = 10**6) -> dip.Run:
@@ -26,12 +32,12 @@ def our_run(case: Case, *, batch: int = 1, steps: int = 10**6) -> dip.Run:
 
 def our_seconds(run: dip.Run, amp: torch.dtype | None = None) -> Callable[[], float]:
     """Seconds for a block of our steps, beyond those in which dead ReLUs are redirected."""
-    device = run.network.device
+    device, block = run.network.device, block_of(run.network.device)
     run.advance(run.redirect_relu)
 
     def seconds() -> float:
         with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
-            return cost(lambda: run.advance(BLOCK), device)
+            return cost(lambda: run.advance(block), device)
 
     return seconds
 
@@ -42,7 +48,7 @@ def least_seconds(case: Case, *, batch: int = 1) -> Callable[[], float]:
     shape = (batch, 3, case.size, case.size)
     image = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(p.network.device)
     least = floor(p.folded, case.layer, INDEX, p.normalise(image))
-    return lambda: cost(lambda: [least() for _ in range(BLOCK)], image.device)
+    return lambda: cost(lambda: [least() for _ in range(block_of(image.device))], image.device)
 
 
 def holds(value: float, bound: float, *, least: bool) -> str:
@@ -64,23 +70,25 @@ def steps(quick: bool) -> None:
             print(f"{case.title:34} timm is not installed")
             continue
         p = parts(case.name)
+        block = block_of(p.network.device)
         difference = agree(case)
         assert difference < 1e-3, f"{case.title}: our activations differ by {difference:.1e}"
         blocks = {"floor": least_seconds(case), "ours": our_seconds(our_run(case))}
         if peers.has("torch-lucent"):
             for name, same in {"lucent": False, "same": True}.items():
                 lucent = peers.Lucent(p.module, p.normalise, case.layer, INDEX, case.size, same_input=same)
-                blocks[name] = lambda lucent=lucent: lucent.seconds(BLOCK)
+                blocks[name] = lambda lucent=lucent, block=block: lucent.seconds(block)
         if peers.has("torch-dreams"):
             dreams = peers.dreams(p.module, case.layer, INDEX, case.size)
-            blocks["dreams"] = lambda dreams=dreams: dreams(BLOCK)
+            blocks["dreams"] = lambda dreams=dreams, block=block: dreams(block)
         found = rounds(blocks, count)
         row(case, found)
 
 
 def row(case: Case, found: dict[str, list[float]]) -> None:
     """Print what the contestants of a case took."""
-    ms = {name: 1000 * sorted(times)[len(times) // 2] / (2 * BLOCK) for name, times in found.items()}
+    block = block_of(parts(case.name).network.device)
+    ms = {name: 1000 * statistics.median(times) / (2 * block) for name, times in found.items()}
     over = quotient(found["ours"], found["floor"])
     line = f"{case.title:34}{ms['floor']:7.0f}{ms['ours']:7.0f}{over:12.2f} "
     line += f"{holds(over, FLOOR[case.size], least=False):15}"
@@ -105,7 +113,7 @@ def bf16(quick: bool) -> None:
         }
         if peers.has("torch-lucent"):
             lucent = peers.Lucent(p.module, p.normalise, case.layer, INDEX, case.size)
-            blocks["lucent"] = lambda lucent=lucent: lucent.seconds(BLOCK)
+            blocks["lucent"] = lambda lucent=lucent: lucent.seconds(block_of(lucent.device))
         found = rounds(blocks, count)
         line = f"{case.title:34} our fp32 / our bf16 {quotient(found['fp32'], found['bf16']):6.2f}"
         if "lucent" in found:
@@ -132,8 +140,40 @@ def maco(quick: bool, size: int = 1280, crops: int = 6) -> None:
         theirs = peers.maco(p.module, INDEX, size, crops)
         blocks["horama"] = lambda: theirs(2)
     found = rounds(blocks, count)
-    line = f"ours {1000 * sorted(found['ours'])[count // 2] / 4:8.0f} ms"
+    line = f"ours {1000 * statistics.median(found['ours']) / 4:8.0f} ms"
     if "horama" in found:
         times = quotient(found["horama"], found["ours"])
         line += f"   horama / ours {times:6.2f} {holds(times, 2.3, least=True)}"
     print(line, flush=True)
+
+
+def gpu(quick: bool) -> None:
+    """Where launching kernels is what takes time, one picture; and 32 pictures against the floor."""
+    if dip.device().type != "cuda":
+        print("\ngpu: not measured; with CUDA: python -m tests.bench gpu --cuda")
+        return
+    count = 2 if quick else 6
+    print(
+        f"\nsteps a second on the GPU, 224 px{'':14}batch 1: ours  Lucent  ours / Lucent{'':18}batch 32: ours / floor"
+    )
+    for case in (case for case in STEPS if case.size == 224):
+        if case.name.startswith("efficientnet") and not peers.has("timm"):
+            continue
+        p = parts(case.name)
+        blocks = {"ours": our_seconds(our_run(case))}
+        if peers.has("torch-lucent"):
+            lucent = peers.Lucent(p.module, p.normalise, case.layer, INDEX, case.size)
+            blocks["lucent"] = lambda lucent=lucent: lucent.seconds(block_of(lucent.device))
+        one = rounds(blocks, count)
+        rate = {
+            name: 2 * block_of(p.network.device) / statistics.median(times) for name, times in one.items()
+        }
+        line = f"{case.title:34}{rate['ours']:26.1f}"
+        if "lucent" in one:
+            times = quotient(one["lucent"], one["ours"])
+            line += f"{rate['lucent']:8.1f}{times:15.2f} {holds(times, 6.0, least=True):14}"
+        many = rounds(
+            {"ours": our_seconds(our_run(case, batch=32)), "floor": least_seconds(case, batch=32)}, count
+        )
+        over = quotient(many["ours"], many["floor"])
+        print(f"{line}{over:12.2f} {holds(over, 1.15, least=False)}", flush=True)
