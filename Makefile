@@ -14,7 +14,7 @@ PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-re
 export OMP_WAIT_POLICY := PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: lab env test test-units test-notebooks lint notebooks handout gallery bench doctor address clean
+.PHONY: lab env test test-units test-notebooks lint notebooks handout gallery site bench doctor address clean
 
 lab: env $(VENV)/.generator
 	@$(BIN)/dip-lessons lab
@@ -51,6 +51,12 @@ handout: $(VENV)/.lab
 gallery: $(VENV)/.lab
 	@$(BIN)/dip-lessons gallery --out "$(or $(OUT),gallery.html)" --thumbnails notebooks/pictures/thumbnails
 
+# Builds the lessons, as they are stored, and the reference as web pages; a warning is an error.
+site: $(VENV)/.site
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d docs/build/doctrees . docs/build/html
+	@echo "Open docs/build/html/index.html"
+
+# Against the peers, which get an environment of their own; one table: make bench TABLES=steps. See tests/bench/.
 bench: $(VENV)/.lab
 	@$(BIN)/python -m tests.bench install || echo "The peers could not be installed; the tables leave them out."
 	@$(BIN)/python -m tests.bench $(TABLES)

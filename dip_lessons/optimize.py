@@ -670,14 +670,6 @@ def _finishing_first() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)  # to whatever handles it outside
 
 
-
-
-    >>> from pathlib import Path
-    >>> from dip_lessons.optimize import whole_file
-    >>> with whole_file(Path("notes.txt")) as part:
-    ...     written = part.write_text("all of it")
-    >>> Path("notes.txt").read_text()
-    'all of it'
 def _plain(value: object) -> object:
     """The same with Python's numbers in place of numpy's, which a file that executes nothing cannot hold."""
     if isinstance(value, Mapping):

@@ -49,41 +49,16 @@ def main() -> int:
 
     from . import peers
 
-def overhead(bare: dip.Run, panel: dip.Player) -> float:
-    """A step of the player's loop / one of the bare loop."""
-    played = panel.run
+    if arguments.tables == ["install"]:
+        print(f"the peers are in {peers.install().parents[1].name}")
+        return 0
+    there = peers.python_of(peers.ENVIRONMENT)
+    if there.exists() and not os.path.samefile(sys.prefix, peers.ENVIRONMENT):
+        return subprocess.run([there, "-W", "ignore", "-m", "tests.bench", *sys.argv[1:]]).returncode
 
     import torch
 
-    return ratio(play, lambda: bare.advance(24), bare.network.device, turns=16)
-
-
-def player() -> None:
-    """The player's loop, with its pictures and curves, against the bare one; and how long Pause takes.
-
-    Without a page; the same with one: ``pytest -s tests/test_browser.py -k pause_is_prompt``.
-    """
-    bare, played = make("squeezenet1_1", "features.9", 10**6), make("squeezenet1_1", "features.9", 10**6)
-    panel = dip.play(played, controls=["lr", "strength"], name="bench")
-    found = overhead(bare, panel)
-    waits, drawn = [], []
-    show = panel._panel.show
-    panel._panel.show = lambda frame: (show(frame), drawn.append(time.perf_counter()))
-    for _ in range(10):
-        panel.play()
-        drawn.clear()
-        time.sleep(1.5)
-        pictures = len(drawn) / 1.5
-        start = time.perf_counter()
-        panel.pause()
-        waits.append((1000 * (time.perf_counter() - start), pictures))
-    panel.close()
-    times, rates = map(sorted, zip(*waits, strict=True))
-    print(f"\nplayer / bare loop {found:20.3f}")
-    print(
-        f"Pause acts within  {statistics.median(times):17.0f} ms (median of 10), {times[-1]:.0f} ms at most"
-    )
-    print(f"pictures a second  {statistics.median(rates):17.1f} (median of 10), {rates[0]:.1f} at least")
+    from . import memory, package, quality, steps
 
     rooms = {"steps": steps, "quality": quality, "memory": memory}
     tables = {

@@ -148,10 +148,9 @@ def meshes() -> None:
     )
 
 
-def player() -> None:
-    """The player's loop, with its pictures and curves, against the bare one; and how long Pause takes."""
-    bare, played = make("squeezenet1_1", "features.9", 10**6), make("squeezenet1_1", "features.9", 10**6)
-    panel = dip.play(played, controls=["lr", "strength"], name="bench")
+def overhead(bare: dip.Run, panel: dip.Player) -> float:
+    """A step of the player's loop / one of the bare loop."""
+    played = panel.run
 
     def play() -> None:
         goal = played.step + 24
@@ -160,7 +159,17 @@ def player() -> None:
             time.sleep(0.002)
         panel.pause()
 
-    found = ratio(play, lambda: bare.advance(24), bare.network.device, turns=16)
+    return ratio(play, lambda: bare.advance(24), bare.network.device, turns=16)
+
+
+def player() -> None:
+    """The player's loop, with its pictures and curves, against the bare one; and how long Pause takes.
+
+    Without a page; the same with one: ``pytest -s tests/test_browser.py -k pause_is_prompt``.
+    """
+    bare, played = make("squeezenet1_1", "features.9", 10**6), make("squeezenet1_1", "features.9", 10**6)
+    panel = dip.play(played, controls=["lr", "strength"], name="bench")
+    found = overhead(bare, panel)
     waits, drawn = [], []
     show = panel._panel.show
     panel._panel.show = lambda frame: (show(frame), drawn.append(time.perf_counter()))
