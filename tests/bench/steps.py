@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 from collections.abc import Callable
 
@@ -22,24 +23,19 @@ def block_of(device: torch.device) -> int:
     return BLOCK["cuda" if device.type == "cuda" else "cpu"]
 
 
-def our_run(case: Case, *, batch: int = 1, steps: int = 10**6) -> dip.Run:
+def our_run(case: Case, *, batch: int = 1, steps: int = 10**6, network: dip.Network | None = None) -> dip.Run:
     """Our standard run: Fourier picture, the standard views, Adam at .05."""
-    network = parts(case.name).network
+    network = network or parts(case.name).network
     picture = dip.Fourier(case.size, batch=batch, device=network.device)
     objective = dip.channel(case.layer, INDEX)
     return dip.optimize(picture, objective, network, views=dip.standard_views(), steps=steps)
 
 
-def our_seconds(run: dip.Run, amp: torch.dtype | None = None) -> Callable[[], float]:
+def our_seconds(run: dip.Run) -> Callable[[], float]:
     """Seconds for a block of our steps, beyond those in which dead ReLUs are redirected."""
     device, block = run.network.device, block_of(run.network.device)
     run.advance(run.redirect_relu)
-
-    def seconds() -> float:
-        with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
-            return cost(lambda: run.advance(block), device)
-
-    return seconds
+    return lambda: cost(lambda: run.advance(block), device)
 
 
 def least_seconds(case: Case, *, batch: int = 1) -> Callable[[], float]:
@@ -102,15 +98,14 @@ def row(case: Case, found: dict[str, list[float]]) -> None:
 
 
 def bf16(quick: bool) -> None:
-    """Autocast to bfloat16, which a run has to ask for, on dense convolutions."""
+    """``load_network(…, precision="bfloat16")``, which has to be asked for, on dense convolutions."""
     count = 2 if quick else 6
-    print("\none step, bf16 autocast (ours only) against Lucent's fp32")
+    print("\none step, the network in bfloat16 (ours only) against Lucent's fp32")
     for case in DENSE:
         p = parts(case.name)
-        blocks = {
-            "fp32": our_seconds(our_run(case)),
-            "bf16": our_seconds(our_run(case), torch.bfloat16),
-        }
+        half = copy.deepcopy(p.network)
+        half.module.to(torch.bfloat16)
+        blocks = {"fp32": our_seconds(our_run(case)), "bf16": our_seconds(our_run(case, network=half))}
         if peers.has("torch-lucent"):
             lucent = peers.Lucent(p.module, p.normalise, case.layer, INDEX, case.size)
             blocks["lucent"] = lambda lucent=lucent: lucent.seconds(block_of(lucent.device))
@@ -131,10 +126,10 @@ def maco(quick: bool, size: int = 1280, crops: int = 6) -> None:
     # Theirs shows .25 to .30 of the picture's side, shrunk to 224 px, with noise of .05.
     near = (224 / (0.30 * size), 224 / (0.25 * size))
     views = dip.random_views(crop=224, scale=near, noise=0.05, count=crops)
+    picture = dip.PhaseOnly(size, device=device)
     run = dip.optimize(
-        dip.PhaseOnly(size, device=device), dip.logit(INDEX), p.network, views=views, optimizer="nadam"
+        picture, dip.logit(INDEX), p.network, views=views, optimizer="nadam", redirect_relu=0, steps=10**6
     )
-    run.advance(run.redirect_relu)
     blocks = {"ours": lambda: cost(lambda: run.advance(2), device)}
     if peers.has("horama"):
         theirs = peers.maco(p.module, INDEX, size, crops)
