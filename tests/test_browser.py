@@ -331,8 +331,9 @@ def test_a_lesson(reader: Any, root: Path, lesson: str, front: str) -> None:
     at.click("play")
     at.wait(lambda: at.step() > 1, "steps")
     at.tap("knobs", 0.6)
-    at.click("play")
-    at.says("paused")
+    if "playing" in at.status():  # the quick budget has few steps
+        at.click("play")
+    at.wait(lambda: at.status().startswith(("paused", "done")), "standing still")
     step, still = at.step(), at.picture()
     at.click("copy")
     at.page.wait_for_selector(".dip-code")
