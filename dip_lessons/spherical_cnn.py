@@ -20,7 +20,7 @@ from torch.nn.utils import skip_init
 
 from . import assets
 from .networks import LOGITS
-from .networks.network import UnknownName, no_such_layer
+from .networks.network import UnknownName, no_such
 from .spherical_harmonics import analyze, degrees, directions, legendre, synthesize
 
 AREA = 4 * math.pi  # of the unit sphere
@@ -319,7 +319,7 @@ class _Classifier(nn.Module):
         wanted = list(layers)
         for name in wanted:
             if name not in self.layers:
-                raise UnknownName(no_such_layer(name, self.layers))
+                raise UnknownName(no_such("layer", name, self.layers, "network.layers"))
         if image.ndim != 4 or image.shape[1] != 1 or min(image.shape[-2:]) <= 2 * self.degree:
             raise ValueError(
                 f"grey pictures (N, 1, H, W) with more than {2 * self.degree} rows and columns were expected; got "

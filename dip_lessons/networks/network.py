@@ -85,7 +85,7 @@ class Layers(Mapping[str, Layer]):
 
     def __getitem__(self, name: str) -> Layer:
         if name not in self._layers:
-            raise UnknownName(no_such_layer(name, list(self._layers)))
+            raise UnknownName(no_such("layer", name, list(self._layers), "network.layers"))
         return self._layers[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -105,12 +105,10 @@ class Layers(Mapping[str, Layer]):
         return any(a in self._layers and self._layers[a].kind not in ("Sequential", "Encoder") for a in above)
 
 
-def no_such_layer(name: str, names: Sequence[str]) -> str:
-    """The sentence for a wrong layer name, with the nearest right ones."""
+def no_such(what: str, name: str, names: Sequence[str], see: str) -> str:
+    """The sentence for a wrong name, with the nearest right ones, and where to see them all."""
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.3) or list(names)[:3]
-    return (
-        f"there is no layer {name!r}; the nearest names are {', '.join(map(repr, near))}. See network.layers"
-    )
+    return f"there is no {what} {name!r}; the nearest names are {', '.join(map(repr, near))}. See {see}"
 
 
 class Network(nn.Module):
@@ -272,7 +270,8 @@ class Network(nn.Module):
             if name == LOGITS and not self.has_logits:
                 raise UnknownName(f"{self.name} ends before its classifier: it has layers, but no logits")
             if name not in parts and name != LOGITS:
-                raise UnknownName(no_such_layer(name, [*parts, LOGITS] if self.has_logits else list(parts)))
+                names = [*parts, LOGITS] if self.has_logits else list(parts)
+                raise UnknownName(no_such("layer", name, names, "network.layers"))
         return {name: parts[name] for name in layers if name != LOGITS}
 
     def _check_picture(self, image: Tensor) -> None:

@@ -9,7 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
-from .network import IMAGENET_MEAN, IMAGENET_STD, Network, UnknownName, no_such_layer
+from .network import IMAGENET_MEAN, IMAGENET_STD, Network, UnknownName, no_such
 
 
 def torchvision_network(name: str, weights: str | None = "DEFAULT") -> Network:
@@ -23,11 +23,8 @@ def torchvision_network(name: str, weights: str | None = "DEFAULT") -> Network:
     """
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
-        raise UnknownName(
-            no_such_layer(name, names)
-            .replace("layer", "network", 1)
-            .replace("See network.layers", "See torchvision.models.list_models(module=torchvision.models)")
-        )
+        see = "torchvision.models.list_models(module=torchvision.models)"
+        raise UnknownName(no_such("network", name, names, see))
     entry = _entry(name, weights) if weights else None
     options: dict[str, object] = {}
     if name in ("googlenet", "inception_v3"):  # their weights expect another normalisation, done inside
