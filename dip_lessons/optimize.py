@@ -322,15 +322,7 @@ class Run:
                 else:
                     known = ", ".join(sorted({*settings, *view_fields}))
                     raise ValueError(f"there is no setting {name!r} here; there are {known}")
-            _check(
-                self.parameterization,
-                settings["objective"],
-                self.network,
-                settings["views"],
-                self.steps,
-                settings["lr"],
-                self.optimizer_name,
-            )
+            self._check_settings(settings)
             settings["lr"] = float(settings["lr"])
             now = self.settings
             changed = {
@@ -372,16 +364,7 @@ class Run:
                         f"only {', '.join(known)} can be scheduled, for steps after {self.recorded}; got step "
                         f"{step}: {', '.join(values)}"
                     )
-                checked = {**known, **values}
-                _check(
-                    self.parameterization,
-                    checked["objective"],
-                    self.network,
-                    checked["views"],
-                    self.steps,
-                    checked["lr"],
-                    self.optimizer_name,
-                )
+                self._check_settings({**known, **values})
             for step, values in changes.items():
                 self.log.setdefault(operator.index(step), {}).update(values)
         return self
@@ -559,6 +542,10 @@ class Run:
         del self._history[self.step :]
         self._checkpoints = {s: c for s, c in self._checkpoints.items() if s <= self.step}
         self.log = {s: changes for s, changes in self.log.items() if s <= self.step}
+
+    def _check_settings(self, settings: Mapping[str, Any]) -> None:
+        objective, views, lr = settings["objective"], settings["views"], settings["lr"]
+        _check(self.parameterization, objective, self.network, views, self.steps, lr, self.optimizer_name)
 
     def _apply_settings(self) -> dict[str, Any]:
         settings = self.settings
