@@ -11,11 +11,12 @@ import torch
 from dip_lessons import CPPN, Fourier, Objective, Pixels, Run, channel, load_network, optimize
 from dip_lessons.mesh import Mesh, as_mesh, load_mesh, sphere, torus
 from dip_lessons.mesh_views import MeshViews, mesh_views, render, turntable
+from dip_lessons.metrics import uv_seam_energy
 from dip_lessons.parameterizations import describe, from_description
 from dip_lessons.parameterizations.solid import Solid
 from dip_lessons.parameterizations.texture import Texture
 from dip_lessons.player.replay import code
-from dip_lessons.rasterize import Camera, rasterize, sample_texture, texel_places, uv_seam_energy
+from dip_lessons.rasterize import Camera, rasterize, sample_texture, texel_places
 from dip_lessons.views import BACKGROUNDS
 
 
