@@ -236,31 +236,31 @@ def sphere(rings: int = 32, segments: int = 64) -> Mesh:
     return _mesh(points, own, uv, faces(segments + 1, len(rows) + k, len(rows) + segments + k), "sphere")
 
 
-def save_mesh(path: str | os.PathLike[str], mesh: Mesh, texture: Tensor) -> Path:
+def save_mesh(image: Tensor, mesh: Mesh, path: str | os.PathLike[str]) -> Path:
     """Write a mesh with its texture as three files that 3D programs open: .obj, .mtl and .png.
 
     Texels that no face covers get the colour of the nearest one that is covered (:func:`dilate`), so that no
     viewer's filter draws seams.
 
     Args:
+        image: the texture, (3, H, W) or (1, 3, H, W) in [0, 1].
+        mesh: what it is painted on.
         path: of the .obj; the others lie beside it. Spaces in its name become ``_``, for the formats know none.
-        mesh: with V vertices.
-        texture: (3, H, W) or (1, 3, H, W) in [0, 1].
 
     Returns the path of the .obj. Raises ValueError for what is no texture.
 
     **Source:** Wavefront's OBJ and MTL formats, as most 3D programs read them.
 
     >>> from dip_lessons.mesh import torus
-    >>> file = dip.save_mesh("my ring.obj", torus(8, 8), torch.full((3, 16, 16), 0.5))
+    >>> file = dip.save_mesh(torch.full((3, 16, 16), 0.5), torus(8, 8), "my ring.obj")
     >>> file.name, dip.load_mesh(file)
     ('my_ring.obj', <mesh my_ring: 64 vertices, 128 faces>)
     """
-    picture = texture.detach()
+    picture = image.detach()
     picture = picture[None] if picture.ndim == 3 else picture
     if picture.ndim != 4 or picture.shape[:2] != (1, 3) or not picture.isfinite().all():
         raise ValueError(
-            f"a texture is finite and has shape (3, H, W) or (1, 3, H, W); got {tuple(texture.shape)}"
+            f"a texture is finite and has shape (3, H, W) or (1, 3, H, W); got {tuple(image.shape)}"
         )
     file = Path(path).expanduser()
     file = file.with_name(file.stem.replace(" ", "_") + ".obj")

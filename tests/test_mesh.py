@@ -249,7 +249,7 @@ def test_trimesh_reads_an_exported_mesh_back_with_its_texture(tmp_path: Path, na
     trimesh = pytest.importorskip("trimesh")
     mesh = load_mesh(name)
     texture = torch.rand(1, 3, 64, 48, generator=torch.Generator().manual_seed(0))
-    file = save_mesh(tmp_path / "my pot.obj", mesh, texture)
+    file = save_mesh(texture, mesh, tmp_path / "my pot.obj")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["my_pot.mtl", "my_pot.obj", "my_pot.png"]
     read = trimesh.load(file, process=False, force="mesh")
     assert len(read.faces) == len(mesh.faces)
@@ -270,7 +270,7 @@ def test_trimesh_reads_an_exported_mesh_back_with_its_texture(tmp_path: Path, na
 
 def test_an_exported_mesh_is_loaded_again(tmp_path: Path) -> None:
     mesh = torus(8, 8)
-    again = load_mesh(save_mesh(tmp_path / "ring.obj", mesh, torch.full((3, 8, 8), 0.5)))
+    again = load_mesh(save_mesh(torch.full((3, 8, 8), 0.5), mesh, tmp_path / "ring.obj"))
     torch.testing.assert_close(again.vertices[again.faces], mesh.vertices[mesh.faces], atol=1e-6, rtol=0)
     assert torch.equal(again.uv[again.uv_faces], mesh.uv[mesh.uv_faces])
     assert Image.open(tmp_path / "ring.png").getpixel((0, 0)) == (128, 128, 128)
@@ -279,5 +279,5 @@ def test_an_exported_mesh_is_loaded_again(tmp_path: Path) -> None:
 def test_what_is_no_texture_is_not_exported(tmp_path: Path) -> None:
     for texture in (torch.zeros(1, 4, 8, 8), torch.zeros(2, 3, 8, 8), torch.full((3, 4, 4), math.nan)):
         with pytest.raises(ValueError, match="a texture is finite and has shape"):
-            save_mesh(tmp_path / "x.obj", torus(3, 3), texture)
+            save_mesh(texture, torus(3, 3), tmp_path / "x.obj")
     assert not list(tmp_path.iterdir())

@@ -94,7 +94,7 @@ class Texture(Parameterization):
         ['.mtl', '.obj', '.png']
         """
         with torch.no_grad():
-            return save_mesh(path, self.mesh, self()[index])
+            return save_mesh(self()[index], self.mesh, path)
 
     def settings(self) -> dict[str, object]:
         return {
