@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from dip_lessons import __main__, assets
+from dip_lessons import __main__, assets, doctor
 
 OWNERLESS = "https://github.com/OWNER/dip_lessons"
 
@@ -343,7 +343,7 @@ def test_doctor_finds_old_and_absent_packages(monkeypatch: pytest.MonkeyPatch) -
         return {"torch": "1.13.1", "numpy": "2.5.0rc1"}.get(name) or real(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    found = {finding.what: finding for finding in __main__.package_findings()}
+    found = {finding.what: finding for finding in doctor.package_findings()}
     assert (found["torch"].state, found["torch"].found) == ("broken", "1.13.1, not >=2.2")
     assert "pip install 'torch>=2.2'" in found["torch"].advice
     assert found["numpy"].state == "ok"
@@ -361,7 +361,7 @@ def test_doctor_says_so_when_the_kernel_is_another_python(
     specification = {"argv": ["/opt/other/bin/python", "-m", "ipykernel_launcher"], "display_name": "other"}
     (folder / "kernel.json").write_text(json.dumps(specification))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    (finding,) = __main__.kernel_findings()
+    (finding,) = doctor.kernel_findings()
     assert finding.state == "note"
     assert "/opt/other/bin/python" in finding.found
 
