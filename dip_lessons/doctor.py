@@ -41,7 +41,7 @@ def doctor() -> int:
 
 
 def findings() -> Iterator[Finding]:
-    """Look at the Python, the packages, the device, the memory, the disk and the assets, in this order."""
+    """Look at the Python, the packages, the kernel, the device, the disk, the assets and the address."""
     yield Finding("ok", "python", f"{platform.python_version()} at {sys.prefix}")
     yield from package_findings()
     yield from kernel_findings()
