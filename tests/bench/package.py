@@ -148,7 +148,7 @@ def meshes() -> None:
     )
 
 
-def overhead(bare: dip.Run, panel: dip.Player) -> float:
+def overhead(bare: dip.Run, panel: dip.Player, turns: int = 16) -> float:
     """A step of the player's loop / one of the bare loop."""
     played = panel.run
 
@@ -159,7 +159,7 @@ def overhead(bare: dip.Run, panel: dip.Player) -> float:
             time.sleep(0.002)
         panel.pause()
 
-    return ratio(play, lambda: bare.advance(24), bare.network.device, turns=16)
+    return ratio(play, lambda: bare.advance(24), bare.network.device, turns)
 
 
 def player() -> None:
