@@ -35,8 +35,10 @@ def value(image: Tensor, objective: Objective, network: Network) -> Tensor:
 
     >>> network = dip.load_network(device="cpu")
     >>> photo = dip.assets.picture("chelsea", (64, 64))
-    >>> dip.metrics.value(photo, dip.channel("features.3", 0), network).shape
-    torch.Size([1])
+    >>> map_ = network(photo, ["features.3"])["features.3"][:, 0]
+    >>> value = dip.metrics.value(photo, dip.channel("features.3", 0), network)
+    >>> torch.allclose(value, map_.mean(dim=(1, 2)))
+    True
     """
     return objective(look(network, objective.layers, _over_grey(image), image))
 
