@@ -58,13 +58,13 @@ python_use_unqualified_type_names = True
 
 # --- notebooks --------------------------------------------------------------------------------------------
 
-BADGE = re.compile(r"\[!\[Open in Colab\]\(\S+?\)\]\((\S+?)\)")
+BADGE = re.compile(r"(<br>)?\[!\[Open in Colab\]\(\S+?\)\]\((\S+?)\)")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def without_badges(text: str) -> str:
     """Badges are pictures from elsewhere: a link says the same, once the repository has an address."""
-    return BADGE.sub(lambda badge: "" if "/OWNER/" in badge[1] else f"[Open in Colab]({badge[1]})", text)
+    return BADGE.sub(lambda b: "" if "/OWNER/" in b[2] else f"{b[1] or ''}[Open in Colab]({b[2]})", text)
 
 
 def read_source(app: Sphinx, name: str, source: list[str]) -> None:
@@ -181,6 +181,14 @@ def exercises() -> str:
 # ----------------------------------------------------------------------------------------------------------
 
 
+def without_way_back(
+    app: Sphinx, page: str, template: str, context: dict[str, object], tree: nodes.document | None
+) -> None:
+    """The source pages' links to the reference miss it where a name is not documented under its own module."""
+    if page.startswith("_modules/") and "body" in context:
+        context["body"] = re.sub(r'<a class="viewcode-back".*?</a>', "", str(context["body"]))
+
+
 def as_index(app: Sphinx, error: Exception | None) -> None:
     """The README is what a folder's address shows."""
     if error is None and app.builder.format == "html":
@@ -192,4 +200,5 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", read_source)
     app.connect("autodoc-process-docstring", read_docstring)
     app.connect("missing-reference", find)
+    app.connect("html-page-context", without_way_back)
     app.connect("build-finished", as_index)
