@@ -78,7 +78,7 @@ def sheet(
     """The contact sheet that :func:`show` displays, as a PIL image. Raises ValueError for what is no picture.
 
     Args:
-        images, titles, columns, side: see :func:`show`.
+        images, titles, columns, side, rows: see :func:`show`.
 
     >>> dip.sheet(torch.zeros(3, 3, 32, 32), side=64).size  # three pictures and two gaps of 6 pixels
     (204, 64)

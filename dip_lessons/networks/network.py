@@ -131,6 +131,8 @@ class Network(nn.Module):
     (torch.Size([1, 3, 2, 2]), device(type='cpu'))
     >>> any(p.requires_grad for p in network.parameters())  # it is frozen; only pictures get gradients
     False
+    >>> dip.load_network(device="cpu").dtype
+    torch.float32
     """
 
     def __init__(
