@@ -713,7 +713,7 @@ def test_memory_stays_flat(reader: Any) -> None:
 
 
 REAL = """
-from tests.bench.__main__ import make, overhead
+from tests.bench.package import make, overhead
 torch.set_num_threads(os.cpu_count())
 bare, played = make("squeezenet1_1", "features.9", 10**6), make("squeezenet1_1", "features.9", 10**6)
 player = dip.play(played, controls=["lr", "strength"])
