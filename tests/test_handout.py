@@ -206,4 +206,24 @@ def test_errors_say_what_to_do(tmp_path, capsys):
 def test_by_default_all_lessons_are_handed_out(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["handout", "--outputs", "none"]) == 0
-    assert sorted(p.name for p in (tmp_path / "handout").iterdir()) == [p.name for p in LESSONS]
+    names = [p.name for p in LESSONS]
+    assert sorted(p.name for p in (tmp_path / "handout").iterdir()) == [
+        *names,
+        "glossary.md",
+    ]  # which they link
+    whole = (ROOT / "notebooks" / "glossary.md").read_text("utf-8")
+    assert (tmp_path / "handout" / "glossary.md").read_text("utf-8") == whole
+
+
+def test_a_page_goes_along_with_links_to_what_is_handed_out_only(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"a picture")
+    page = "[a](a.ipynb), [b](b.ipynb#there), [itself](words.md#x), ![a picture](a.png)\n"
+    (tmp_path / "words.md").write_text(page, "utf-8")
+    for name in "ab":
+        cell = {"cell_type": "markdown", "metadata": {}, "source": "See [words](words.md)."}
+        content = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps(content), "utf-8")
+    assert main(["handout", str(tmp_path / "a.ipynb"), "--out", str(tmp_path / "out")]) == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.ipynb", "a.png", "words.md"]
+    handed = (tmp_path / "out" / "words.md").read_text("utf-8")
+    assert handed == "[a](a.ipynb), b, [itself](words.md#x), ![a picture](a.png)\n"

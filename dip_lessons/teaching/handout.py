@@ -32,9 +32,9 @@ def handout(
 ) -> int:
     """Write notebooks without their solutions into a folder, print what was written, and return 0.
 
-    Hints, attachments and cells stay as they are; pictures that the text shows are copied along. A link to a
-    notebook that is not handed out becomes plain text, and the badge *Open in Colab* goes, since both lead to
-    solutions.
+    Hints, attachments and cells stay as they are; pictures and pages that the text shows or links, such as the
+    glossary, are copied along. A link to a notebook that is not handed out becomes plain text, there too, and the
+    badge *Open in Colab* goes, since both lead to solutions.
 
     Args:
         sources: the notebooks; they are only read.
@@ -73,9 +73,13 @@ def handout(
             )
         try:
             notebook = notebooks.read(path)
-            copies |= {
-                out / name: path.parent / name for name in _hand_out(notebook, path.parent, names, outputs)
-            }
+            along = _hand_out(notebook, path.parent, names, outputs)
+            for name in along:  # which grows by what a page leads to
+                if name.endswith(".md") and out / name not in texts:
+                    page = (path.parent / name).read_text(encoding="utf-8")
+                    texts[out / name] = _linked(page, path.parent, names, along)
+                elif not name.endswith(".md"):
+                    copies[out / name] = path.parent / name
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         texts[out / path.name] = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
@@ -94,7 +98,7 @@ def handout(
 
 
 def _hand_out(notebook: dict, folder: Path, names: Sequence[str], outputs: str) -> list[str]:
-    """Change a notebook into the one to hand out; return the pictures that it shows, relative to its folder."""
+    """Change a notebook into the one to hand out; return the files that it leads to, relative to its folder."""
     cells = notebook["cells"]
     pictures: list[str] = []
     for cell in list(cells):
