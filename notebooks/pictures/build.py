@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
+import tempfile
 from pathlib import Path
 
 import torch
@@ -87,7 +89,11 @@ def program() -> str:
 def research() -> None:
     """What the README's Python paints; the JPEG's comment says of which lines, so that a test sees when they change."""
     names: dict = {}
-    exec(program(), names)
+    with tempfile.TemporaryDirectory() as folder:  # the lines save a run
+        back = Path.cwd()
+        os.chdir(folder)
+        exec(program(), names)
+        os.chdir(back)
     comment = hashlib.sha256(program().encode()).hexdigest()
     to_pil(names["run"].image[0]).save(HERE / "research.jpg", quality=85, comment=comment)
 
