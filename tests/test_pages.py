@@ -119,8 +119,8 @@ def test_the_readme_shows_each_lessons_picture_and_minutes():
 
 def reading_minutes(lesson):
     header = "".join(cells(lesson, "markdown")[0]["source"])
-    said = re.findall(r"^\|.*\| *([^|]*computing[^|]*?) *\|$", header, re.MULTILINE)[0]
-    return next(minutes for words, minutes in WORDS.items() if said.startswith(words))
+    row = re.search(r"^\|(?:-+\|)+\n\|.*\| *([^|]+?) *\|$", header, re.MULTILINE)
+    return next(minutes for words, minutes in WORDS.items() if row[1].startswith(words))
 
 
 # --- TEACHING.md ------------------------------------------------------------------------------------------
