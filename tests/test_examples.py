@@ -128,9 +128,11 @@ def test_properties_are_described_and_stand_in_an_example(name: str) -> None:
         assert any(used.search(text) for text in texts), f"{name}.{prop} stands in no example of its class"
 
 
-def test_the_reference_names_everything(root: Path) -> None:
+def test_the_reference_names_everything_once(root: Path) -> None:
     pages = "".join(path.read_text(encoding="utf-8") for path in (root / "docs" / "reference").glob("*.rst"))
     spelled = re.findall(r"^\.\. auto(?:function|class):: dip_lessons\.?(\S*)\.(\w+)$", pages, re.MULTILINE)
     listed = [id(getattr(module(place), name)) for place, name in spelled]
     missing = [name for name, thing in PUBLIC.items() if id(thing) not in listed]
     assert not missing, f"no page of docs/reference names {', '.join(missing)}"
+    twice = {name for (_, name), thing in zip(spelled, listed, strict=True) if listed.count(thing) > 1}
+    assert not twice, f"docs/reference names {', '.join(sorted(twice))} twice"
