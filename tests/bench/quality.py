@@ -154,6 +154,16 @@ def our_run(task: Task, views: Callable[[Tensor, torch.Generator], Tensor]) -> d
     return dip.optimize(picture, task.objective, network, views=views, steps=LUCENT_STEPS)
 
 
+def recipe(task: Task, steps: int = 288, lr: float = 0.1) -> dip.Run:
+    """For those in a hurry: longer steps (lesson 05, section 7), shorter again at the end, and milder views."""
+    network = parts(task.network).network
+    picture = dip.Fourier(SIZE, device=network.device)
+    views = dip.random_views(jitter=5, scale=0.05, rotate=5, blur=0.8)
+    run = dip.optimize(picture, task.objective, network, views=views, steps=steps, lr=lr)
+    last = steps // 4
+    return run.schedule({steps - k: {"lr": lr * k / last} for k in range(1, last)})
+
+
 def classes(quick: bool) -> None:
     """With our own views, until all four values are Lucent's: clean, held-out views, blurred, second network."""
     if not peers.has("torch-lucent"):
@@ -163,14 +173,15 @@ def classes(quick: bool) -> None:
     print(
         f"\nCPU time to {SHARE:.0%} of Lucent's {', '.join(names)} values; classes of SqueezeNet, {SIZE} px"
     )
-    shares = []
+    shares: list[dict[str, float]] = []
     for name in CLASSES[: 1 if quick else None]:
         index = parts("squeezenet1_1").network.classes.index(name)
         task = Task("squeezenet1_1", dip.logit(index), "labels", index)
-        found = race(task, {"our views": our_run(task, dip.standard_views())}, judges(task))
-        shares += report(name, found, names).values()
-    middle = statistics.median(shares)
-    print(f"median {middle:.2f} of Lucent's CPU time {holds(middle, 0.25, least=False)}")
+        runs = {"standard views": our_run(task, dip.standard_views()), "recipe": recipe(task)}
+        shares.append(report(name, race(task, runs, judges(task)), names))
+    usual, found = (statistics.median(s[run] for s in shares) for run in ("standard views", "recipe"))
+    print(f"median {found:.2f} of Lucent's CPU time with the recipe {holds(found, 0.25, least=False)}")
+    print(f"median {usual:.2f} with what is taken where nothing is said")
 
 
 def channels(quick: bool) -> None:
