@@ -55,6 +55,16 @@ def test_verdicts(answer, state, words):
     assert words in verdict.message
 
 
+def test_answers_of_yes_and_no_are_counted():
+    above = Exercise(
+        "above", lambda x: x.flatten() > 0.5, [case], {"you asked for below": lambda x: x.flatten() < 0.5}
+    )
+    assert above(lambda x: x.flatten() > 0.5).state == "correct"
+    assert above(lambda x: (x.flatten() > 0.5).float()).state == "correct"
+    assert "you asked for below" in above(lambda x: x.flatten() < 0.5).message
+    assert "768 answers are not" in above(lambda x: x.flatten() > 2).message
+
+
 def test_pictures_are_drawn_for_a_wrong_picture():
     assert list(square(lambda x: x**3).pictures) == ["yours", "target", "difference"]
 

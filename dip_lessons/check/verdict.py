@@ -193,7 +193,10 @@ class Exercise:
             return f"it should return shape {tuple(theirs.shape)}; yours has {tuple(mine.shape)}"
         if mine.is_complex() != theirs.is_complex():
             return f"it should return {theirs.dtype} numbers; yours are {mine.dtype}"
-        mine, theirs = mine.to(theirs.dtype), theirs
+        mine = mine.to(theirs.dtype)
+        if theirs.dtype == torch.bool:
+            wrong = int((mine != theirs).sum())
+            return f"the shape is right, {wrong} of {theirs.numel()} answers are not" if wrong else None
         if not mine.isfinite().all():
             return "your result holds NaN or infinite numbers"
         if torch.allclose(mine, theirs, rtol=self.rtol, atol=self.atol):
