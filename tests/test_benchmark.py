@@ -1,0 +1,126 @@
+"""The benchmark of lesson 15: its measures against closed forms, its stored file against a part made again."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from dip_lessons import benchmark
+
+
+@pytest.fixture(scope="module")
+def stored():
+    return benchmark.load()
+
+
+def test_psnr_of_a_constant_error():
+    x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert benchmark.psnr(x + 0.1, x) == pytest.approx(20, abs=1e-3)
+    assert benchmark.psnr(x, x) == pytest.approx(120)
+
+
+def test_memory_of_pixels_is_known():
+    """Values, gradient, two moments of Adam, and the picture, which the sigmoid keeps: five times its bytes."""
+    assert benchmark.kept_bytes("Pixels") == 5 * 4 * 3 * benchmark.SIZE**2
+    assert benchmark.numbers("Pixels") == 3 * benchmark.SIZE**2
+    assert benchmark.numbers("CPPN") == 8451  # the article's
+    # Two frames have parts of their own, and share the maps of Shared's layers.
+    waves, common = benchmark.numbers("Fourier"), 3 * (64**2 + 32**2 + 3 * 16**2 + 3 * 8**2)
+    assert benchmark.numbers("Shared") == (2 * waves + common) // 2
+
+
+def test_a_shorter_trial_is_the_beginning_of_the_stored_one(stored):
+    """Within a percent: other machines round otherwise, and steps add it up."""
+    task, name = "eyes", "Fourier"
+    at = stored["tasks"].tolist().index(task), stored["names"].tolist().index(name), 1
+    done = benchmark.trial(name, task, 1, steps=8)
+    np.testing.assert_allclose(done.history, stored["history"][at][:8], rtol=0.01, atol=0.5)
+    np.testing.assert_allclose(done.robust, stored["robust"][at][:2], rtol=0.01, atol=0.5)
+
+
+def test_a_trial_leaves_threads_and_the_global_generator_alone():
+    threads = torch.get_num_threads()
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    benchmark.trial("Pixels", "eyes", 0, steps=1)
+    assert torch.equal(torch.rand(2), expected)
+    assert torch.get_num_threads() == threads
+
+
+def test_rates_are_those_within_a_tenth_of_the_best_that_change_least(stored):
+    for name in benchmark.TUNED:
+        reached = stored["rates"][stored["names"].tolist().index(name)]
+        good = [r for r, v in zip(benchmark.RATES, reached, strict=True) if v >= 0.9 * reached.max()]
+        assert benchmark.CANDIDATES[name].rate == min(good, key=lambda r: abs(math.log(r))), name
+
+
+def test_the_file_holds_what_the_sweep_measures(stored):
+    names, tasks = stored["names"].tolist(), stored["tasks"].tolist()
+    assert names == list(benchmark.CANDIDATES)
+    assert tasks == list(benchmark.TASKS)
+    measured = np.zeros(stored["slope"].shape, bool)
+    for unit in benchmark.units():
+        if unit[0] == "trial":
+            measured[tasks.index(unit[1]), names.index(unit[2]), int(unit[3])] = True
+    np.testing.assert_array_equal(~np.isnan(stored["slope"]), measured)
+    several = measured & (measured.sum(axis=2, keepdims=True) > 1)
+    np.testing.assert_array_equal(~np.isnan(stored["diversity"]), several)
+    for at, steps in zip(range(len(tasks)), stored["task_steps"], strict=True):
+        reached = stored["checkpoints"] <= steps
+        assert not np.isnan(stored["robust"][at][measured[at]][:, reached]).any()
+    judged = [i for i, task in enumerate(benchmark.TASKS.values()) if task.judge]
+    assert np.isnan(stored["rank"]).any(axis=(1, 2)).sum() == len(tasks)
+    assert not np.isnan(stored["rank"][judged][measured[judged]]).any()
+    assert measured.sum(axis=2).max() >= 5
+    measured[:, names.index("StyleGAN")] = False  # whose step takes twenty times as long
+    assert measured.sum(axis=2)[measured.any(axis=2)].min() >= 3
+
+
+def test_the_stored_numbers_are_of_this_package(stored):
+    for name in set(benchmark.CANDIDATES) - {"StyleGAN"}:  # whose network may be missing
+        i = stored["names"].tolist().index(name)
+        assert stored["numbers"][i] == benchmark.numbers(name), name
+        assert stored["bytes"][i] == pytest.approx(benchmark.kept_bytes(name), rel=0.05), name
+
+
+def test_stored_pictures(stored):
+    x = benchmark.picture(stored, "eyes", "Fourier", 0)
+    assert x.shape == (1, 3, benchmark.SIZE, benchmark.SIZE)
+    assert 0.1 < x.std() < 0.4
+    assert benchmark.picture(stored, "eyes", "RGBA", 0).shape[1] == 4
+    with pytest.raises(KeyError, match="eyes/Fourier/0"):
+        benchmark.picture(stored, "eyes", "Fourrier", 0)
+
+
+def test_a_sweep_that_was_stopped_goes_on(tmp_path, monkeypatch):
+    asked = []
+    todo = [("fit", "Pixels", "chelsea"), ("fit", "Pixels", "coffee"), ("fit", "Pixels", "astronaut")]
+
+    def measured(unit):
+        asked.append(unit[-1])
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return {"psnr": np.float32(len(asked))}
+
+    monkeypatch.setattr(benchmark, "units", lambda: todo)
+    monkeypatch.setattr(benchmark, "measured", measured)
+    monkeypatch.setattr(benchmark, "assembled", lambda parts: {"files": np.array(len(list(parts.iterdir())))})
+    out = tmp_path / "x.npz"
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.sweep(out)
+    assert not out.exists()
+    assert not benchmark.sweep(out, part=(1, 2))  # every second one: the third is left
+    assert benchmark.sweep(out)
+    assert asked == ["chelsea", "coffee", "coffee", "astronaut"]
+    assert np.load(out)["files"] == 3
+    assert math.isclose(float(np.load(tmp_path / "x.parts" / "fit Pixels coffee.npz")["psnr"]), 3)
+
+
+def test_unlikeness_of_equal_pictures_is_nothing():
+    x = np.asarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3)), np.uint8)
+    flat = np.full_like(x, 90)
+    alike, other = benchmark._unlikeness([x, x])[0], benchmark._unlikeness([x, flat])[0]
+    assert alike == pytest.approx(0, abs=1e-4)
+    assert other > 0.1
