@@ -322,7 +322,7 @@ def measured(unit: Unit) -> dict[str, np.ndarray]:
     if kind == "fit":
         photo = assets.picture(of[1], (SIZE, SIZE))
         image = fitted(of[0], photo, steps=100 if of[0] == "StyleGAN" else 300)
-        return {"psnr": np.float32(psnr(image, photo)), "image": _bytes(image)}
+        return {"psnr": np.array(psnr(image, photo), np.float32), "image": _bytes(image)}
     if kind == "seconds":
         return {"seconds": seconds(list(CANDIDATES))}
     title, name, seed = of
@@ -364,12 +364,12 @@ def sweep(
             return False
         content = measured(unit)
         with whole_file(file) as written, open(written, "wb") as stream:
-            np.savez(stream, **content)
+            np.savez(stream, **content)  # type: ignore[arg-type]
         print(f"{(time.monotonic() - begin) / 60:5.1f} min", *unit, flush=True)
     if not all((parts / (" ".join(unit) + ".npz")).exists() for unit in units()):
         return False
     with whole_file(out) as written, open(written, "wb") as stream:
-        np.savez_compressed(stream, **assembled(parts))
+        np.savez_compressed(stream, **assembled(parts))  # type: ignore[arg-type]
     return True
 
 
@@ -432,7 +432,7 @@ def _unlikeness(seen: Sequence[np.ndarray]) -> np.ndarray:
 
 def _over_grey(rgba: np.ndarray) -> np.ndarray:
     alpha = rgba[..., 3:] / 255
-    return np.uint8(np.round(alpha * rgba[..., :3] + (1 - alpha) * 127.5))
+    return np.round(alpha * rgba[..., :3] + (1 - alpha) * 127.5).astype(np.uint8)
 
 
 def _webp(picture: np.ndarray) -> bytes:
