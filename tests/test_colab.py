@@ -2,30 +2,79 @@
 
 from __future__ import annotations
 
+import dis
 import json
-from collections.abc import Callable
+import os
+import types
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from test_kernels import COLAB, kernel
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+WHOLE = os.environ.get("DIP_COLAB_CELLS") == "all"  # by hand: a quarter of an hour of a processor
+WIDGETS = (
+    "dip.setup(",
+    "dip.play(",
+    "player.result(",
+    "dip.explore(",
+    "dip.compare(",
+    "choose_picture(",
+    "interact(",
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+
+def reads_and_writes(code: types.CodeType) -> tuple[set[str], set[str]]:
+    """The names that a cell needs from the cells before it, and those that it makes."""
+    reads: set[str] = set()
+    writes: set[str] = set()
+    for each in dis.get_instructions(code):
+        if each.opname == "STORE_NAME":
+            writes.add(each.argval)
+        elif each.opname in ("LOAD_NAME", "LOAD_GLOBAL") and each.argval not in writes:
+            reads.add(each.argval)
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):  # of a function; it is called later
+            reads |= reads_and_writes(inner)[0] - writes
+    return reads, writes
+
+
+def for_widgets(cells: Sequence[str]) -> list[str]:
+    """The cells that show or use widgets, and those that make what they need."""
+    kept: list[str] = []
+    needed: set[str] = set()
+    for text in reversed(cells):
+        reads, writes = reads_and_writes(compile(text, "cell", "exec"))
+        if writes & needed or any(word in text for word in WIDGETS):
+            kept.insert(0, text)
+            needed = (needed - writes) | reads
+    return kept
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_lesson_runs_as_on_colab(
     path: Path, root: Path, tmp_path: Path, request: pytest.FixtureRequest, pip_install: Callable
 ) -> None:
-    """At the quick budget. torch is the one installed here."""
-    cells = json.loads(path.read_text("utf-8"))["cells"]
+    """At the quick budget: all that has to do with widgets. torch is the one installed here."""
+    cells = [
+        "".join(c["source"]) for c in json.loads(path.read_text("utf-8"))["cells"] if c["cell_type"] == "code"
+    ]
+    chosen = cells if WHOLE else for_widgets(cells)
+    assert sum("dip.play(" in text for text in chosen) >= 1
     with kernel("colab", root, tmp_path, request.config, pip_install) as page:
         page.run(COLAB)
-        for text in ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"):
+        for text in chosen:
             reply = page.execute(text, seconds=600)
             assert reply["status"] == "ok", "\n".join([text, *reply.get("traceback", [])])
             page.drain()
+        print(
+            f"{path.stem}: {len(chosen)} of {len(cells)} cells,",
+            page.value("__import__('time').process_time()"),
+            "s",
+        )
         # The page's clock drives every player, and the last one takes steps when it ticks.
         assert page.value("all(each.ticks for each in dip.player._players.values())")
         page.run("player, taken = [*dip.player._players.values()][-1].play(), player.run.step")
