@@ -15,6 +15,7 @@ from .lesson_11 import *  # noqa: F403
 from .lesson_12 import *  # noqa: F403
 from .lesson_13 import *  # noqa: F403
 from .lesson_14 import *  # noqa: F403
+from .lesson_15 import *  # noqa: F403
 from .verdict import Exercise, Verdict
 
 __all__ = ["Exercise", "Verdict"]
