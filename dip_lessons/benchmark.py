@@ -67,6 +67,10 @@ class Candidate:
 
     ``make`` is called with size, generator and device. ``rate`` multiplies its own learning rate. ``views`` is called
     with the size; ``bare`` makes what stands for "no random views", and is None where a picture cannot do without.
+
+    >>> from dip_lessons import benchmark
+    >>> benchmark.CANDIDATES["Pixels"].rate  # twice the rate that dip.Pixels brings along
+    2.0
     """
 
     make: Callable[..., Parameterization]
@@ -125,7 +129,12 @@ FLAT = tuple(name for name, candidate in CANDIDATES.items() if candidate.flat)
 @dataclass(frozen=True)
 class Task:
     """What is asked for: an objective of a network, through random views or not; in how many steps, of whom, and from
-    how many starts."""
+    how many starts.
+
+    >>> from dip_lessons import benchmark
+    >>> benchmark.TASKS["goldfish"].judge, benchmark.TASKS["goldfish"].seeds
+    ('inception_v3', 3)
+    """
 
     network: str
     objective: Objective
@@ -152,7 +161,12 @@ TEXTURES = "features.6"  # of SqueezeNet, where pictures' Gram matrices are comp
 
 @dataclass(frozen=True)
 class Trial:
-    """What one run gave: the objective at each step (T,), held-out robust values after CHECKPOINTS, the picture."""
+    """What one run gave: the objective at each step (T,), held-out robust values after CHECKPOINTS, the picture.
+
+    >>> from dip_lessons import benchmark
+    >>> benchmark.Trial(torch.zeros(8), torch.zeros(2), torch.zeros(1, 3, 4, 4)).history.shape
+    torch.Size([8])
+    """
 
     history: Tensor
     robust: Tensor
@@ -160,13 +174,18 @@ class Trial:
 
 
 @functools.cache
-def network(name: str) -> Network:
+def _network(name: str) -> Network:
     """A network of the benchmark, on the CPU."""
     return load_network(name, "cpu")
 
 
 def start(name: str, seed: int, size: int = SIZE) -> Parameterization:
-    """A candidate's parameterization as the trial with this seed begins. Raises KeyError for another name."""
+    """A candidate's parameterization as the trial with this seed begins. Raises KeyError for another name.
+
+    >>> from dip_lessons import benchmark
+    >>> benchmark.start("Fourier", seed=0, size=16)().shape
+    torch.Size([1, 3, 16, 16])
+    """
     return CANDIDATES[name].make(size, generator=torch.Generator().manual_seed(seed), device="cpu")
 
 
@@ -189,13 +208,18 @@ def trial(
         rate: multiplies the parameterization's own learning rate; None takes the candidate's.
         count: the number of held-out views; None takes VIEWS on the way and VIEWS_AT_THE_END after the task's last
             step.
+
+    >>> from dip_lessons import benchmark
+    >>> done = benchmark.trial("Fourier", "eyes", seed=0, steps=4, count=1)
+    >>> done.history.shape, done.robust.shape, done.image.shape
+    (torch.Size([4]), torch.Size([1]), torch.Size([1, 3, 128, 128]))
     """
     task = TASKS[task] if isinstance(task, str) else task
-    candidate, judge = CANDIDATES[name], network(task.network)
+    candidate, judge = CANDIDATES[name], _network(task.network)
     steps = task.steps if steps is None else steps
     views = candidate.views(SIZE)
     seen = views if task.views else candidate.bare and candidate.bare(SIZE)
-    with one_thread():
+    with _one_thread():
         picture = start(name, seed)
         lr = picture.lr * (candidate.rate if rate is None else rate)
         asked = candidate.asked(task.objective)
@@ -211,7 +235,13 @@ def trial(
 
 
 def portrait(name: str, image: Tensor) -> Tensor:
-    """What one would look at, (1, C, h, w): the picture itself, or what is seen of a panorama or of a mesh."""
+    """What one would look at, (1, C, h, w): the picture itself, or what is seen of a panorama or of a mesh.
+
+    >>> from dip_lessons import benchmark
+    >>> panorama = torch.rand(1, 3, 64, 128, generator=torch.Generator().manual_seed(0))
+    >>> benchmark.portrait("SphericalHarmonics", panorama).shape
+    torch.Size([1, 3, 128, 128])
+    """
     if isinstance(CANDIDATES[name].views(SIZE), type(mesh_views(MESH))):
         return render(image, load_mesh(MESH), turntable(8, distance=8.5)[1], size=SIZE).clamp(0, 1)
     return image if CANDIDATES[name].flat else look_around(image, size=SIZE).clamp(0, 1)
@@ -221,8 +251,13 @@ def fitted(name: str, photo: Tensor, *, steps: int = 300) -> Tensor:
     """The picture, as (1, 3, H, W), by which a flat candidate comes nearest to a photograph (1, 3, H, W).
 
     By its inverse where it has one that is exact, else by ``steps`` of :meth:`Parameterization.fit`.
+
+    >>> from dip_lessons import benchmark
+    >>> photo = dip.assets.picture("chelsea", (32, 32))
+    >>> torch.allclose(benchmark.fitted("Fourier", photo), photo, atol=1e-3)
+    True
     """
-    with one_thread():
+    with _one_thread():
         picture = start(name, 0, photo.shape[-1])
         if name in ("Pixels", "Fourier", "Pyramid", "Shared", "RGBA"):
             opaque = torch.ones_like(photo[:, :1])
@@ -236,19 +271,34 @@ def fitted(name: str, photo: Tensor, *, steps: int = 300) -> Tensor:
 
 
 def psnr(image: Tensor, photo: Tensor) -> float:
-    """Peak signal-to-noise ratio, −10 log₁₀ of the mean squared error of values in [0, 1], in dB."""
+    """Peak signal-to-noise ratio, −10 log₁₀ of the mean squared error of values in [0, 1], in dB.
+
+    >>> from dip_lessons import benchmark
+    >>> round(benchmark.psnr(torch.full((1, 3, 4, 4), 0.6), torch.full((1, 3, 4, 4), 0.5)), 3)
+    20.0
+    """
     return float(-10 * (image - photo).square().mean().clamp(min=1e-12).log10())
 
 
 def numbers(name: str) -> int:
-    """How many numbers are learned for one picture."""
+    """How many numbers are learned for one picture.
+
+    >>> from dip_lessons import benchmark
+    >>> benchmark.numbers("Pixels") == 3 * 128 * 128
+    True
+    """
     picture = start(name, 0)
     return sum(p.numel() for p in picture.parameters() if p.requires_grad) // (2 if name == "Shared" else 1)
 
 
 def kept_bytes(name: str) -> int:
     """How much memory one picture takes: its parameters, their gradient, Adam's two moments, and what autograd
-    keeps of the way from the parameters to the picture until the gradient is computed; in bytes."""
+    keeps of the way from the parameters to the picture until the gradient is computed; in bytes.
+
+    >>> from dip_lessons import benchmark
+    >>> benchmark.kept_bytes("CPPN") > 10 * benchmark.kept_bytes("Fourier")
+    True
+    """
     picture, kept = start(name, 0), {}
 
     def keep(x: Tensor) -> Tensor:
@@ -265,9 +315,14 @@ def kept_bytes(name: str) -> int:
 
 
 def seconds(names: Sequence[str], task: str = "eyes", *, rounds: int = 8, steps: int = 3) -> np.ndarray:
-    """CPU seconds of one step, (rounds, names): all take turns, so that what else the machine does hits all alike."""
-    with one_thread():
-        judge, objective = network(TASKS[task].network), TASKS[task].objective
+    """CPU seconds of one step, (rounds, names): all take turns, so that what else the machine does hits all alike.
+
+    >>> from dip_lessons import benchmark
+    >>> benchmark.seconds(["Pixels", "Fourier"], rounds=2, steps=1).shape
+    (2, 2)
+    """
+    with _one_thread():
+        judge, objective = _network(TASKS[task].network), TASKS[task].objective
         runs = []
         for name in names:
             c = CANDIDATES[name]
@@ -283,7 +338,7 @@ def seconds(names: Sequence[str], task: str = "eyes", *, rounds: int = 8, steps:
 
 
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     """Compute with one thread: the same sums in the same order, whatever the machine has."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -298,7 +353,7 @@ def one_thread() -> Iterator[None]:
 Unit = tuple[str, ...]  # a kind of measurement and what it is of: one file among the parts
 
 
-def units() -> list[Unit]:
+def _units() -> list[Unit]:
     """All measurements of the sweep."""
     found: list[Unit] = [("rate", name, str(rate)) for name in TUNED for rate in RATES]
     for title, task in TASKS.items():
@@ -314,7 +369,7 @@ def _seeds(task: Task, name: str) -> int:
     return task.seeds if name in QUICK else 3 if name != "StyleGAN" else 1
 
 
-def measured(unit: Unit) -> dict[str, np.ndarray]:
+def _measured(unit: Unit) -> dict[str, np.ndarray]:
     """What one measurement gives, as arrays."""
     kind, *of = unit
     if kind == "rate":
@@ -327,11 +382,11 @@ def measured(unit: Unit) -> dict[str, np.ndarray]:
         return {"seconds": seconds(list(CANDIDATES))}
     title, name, seed = of
     task, done = TASKS[title], trial(name, title, int(seed))
-    with one_thread():
+    with _one_thread():
         seen = portrait(name, done.image)
         found = {"slope": spectrum_slope(done.image[:, :3]).numpy()}
         if task.judge:
-            own, other = network(task.network), network(task.judge)
+            own, other = _network(task.network), _network(task.judge)
             found["own"] = class_probability(done.image, task.index, own).numpy()
             found["other"] = class_probability(done.image, task.index, other).numpy()
             found["rank"] = class_rank(done.image, task.index, other).numpy()
@@ -351,29 +406,33 @@ def sweep(
         out: the .npz to write. Parts lie in a folder beside it, so that a sweep that was stopped goes on.
         minutes: begin nothing after so long.
         part: (i, n) takes every n-th measurement from the i-th on: for n processes at a time.
+
+    >>> from dip_lessons import benchmark
+    >>> benchmark.sweep("mine.npz", minutes=-1)  # there is something left to do
+    False
     """
     out = Path(out)
     parts = out.with_suffix(".parts")
     parts.mkdir(parents=True, exist_ok=True)
-    begin, todo = time.monotonic(), units()[part[0] :: part[1]]
+    begin, todo = time.monotonic(), _units()[part[0] :: part[1]]
     for unit in todo:
         file = parts / (" ".join(unit) + ".npz")
         if file.exists():
             continue
         if time.monotonic() - begin > 60 * minutes:
             return False
-        content = measured(unit)
+        content = _measured(unit)
         with whole_file(file) as written, open(written, "wb") as stream:
             np.savez(stream, **content)  # type: ignore[arg-type]
         print(f"{(time.monotonic() - begin) / 60:5.1f} min", *unit, flush=True)
-    if not all((parts / (" ".join(unit) + ".npz")).exists() for unit in units()):
+    if not all((parts / (" ".join(unit) + ".npz")).exists() for unit in _units()):
         return False
     with whole_file(out) as written, open(written, "wb") as stream:
-        np.savez_compressed(stream, **assembled(parts))  # type: ignore[arg-type]
+        np.savez_compressed(stream, **_assembled(parts))  # type: ignore[arg-type]
     return True
 
 
-def assembled(parts: Path) -> dict[str, np.ndarray]:
+def _assembled(parts: Path) -> dict[str, np.ndarray]:
     """The arrays of the file; data/README.md says what they are."""
     names, titles = list(CANDIDATES), list(TASKS)
     shape = (len(titles), len(names), SEEDS)
@@ -385,7 +444,7 @@ def assembled(parts: Path) -> dict[str, np.ndarray]:
     arrays["psnr"] = np.full((len(names), len(PHOTOS)), np.nan, np.float32)
     arrays["rates"] = np.full((len(names), len(RATES)), np.nan, np.float32)
     pictures: dict[str, np.ndarray] = {}
-    for unit in units():
+    for unit in _units():
         kind, *of = unit
         with np.load(parts / (" ".join(unit) + ".npz"), allow_pickle=False) as found:
             content = dict(found)
@@ -426,7 +485,7 @@ def _unlikeness(seen: Sequence[np.ndarray]) -> np.ndarray:
     """How unlike each picture's texture is to the others': the mean of 1 − cos(G_i, G_j) over them, (B,)."""
     grey = [x if x.shape[-1] == 3 else _over_grey(x) for x in seen]
     images = torch.from_numpy(np.stack(grey)).permute(0, 3, 1, 2).float() / 255
-    values = diversity(TEXTURES)(network("squeezenet1_1")(images, (TEXTURES,)))
+    values = diversity(TEXTURES)(_network("squeezenet1_1")(images, (TEXTURES,)))
     return (1 + values / (len(images) - 1)).numpy()
 
 
@@ -442,13 +501,24 @@ def _webp(picture: np.ndarray) -> bytes:
 
 
 def load() -> dict[str, np.ndarray]:
-    """The arrays of the stored sweep; data/README.md says what they are. Raises AssetError as :func:`assets.path`."""
+    """The arrays of the stored sweep; data/README.md says what they are. Raises AssetError as :func:`assets.path`.
+
+    >>> from dip_lessons import benchmark
+    >>> stored = benchmark.load()
+    >>> stored["robust"].shape  # tasks, candidates, seeds, checkpoints
+    (4, 13, 5, 6)
+    """
     return assets.arrays(FILE)
 
 
 def picture(stored: dict[str, np.ndarray], *of: object) -> Tensor:
     """A picture of the stored sweep, (1, C, h, w) in [0, 1]: ``picture(stored, task, name, seed)``, or what came of
-    fitting a photograph, ``picture(stored, "fit", name, photo)``. Raises KeyError for one that is not stored."""
+    fitting a photograph, ``picture(stored, "fit", name, photo)``. Raises KeyError for one that is not stored.
+
+    >>> from dip_lessons import benchmark
+    >>> benchmark.picture(benchmark.load(), "eyes", "Fourier", 0).shape
+    torch.Size([1, 3, 128, 128])
+    """
     key = "/".join(map(str, of))
     found = np.flatnonzero(stored["webp_of"] == key)
     if not len(found):
@@ -460,7 +530,7 @@ def picture(stored: dict[str, np.ndarray], *of: object) -> Tensor:
         return torch.from_numpy(np.array(opened)).permute(2, 0, 1)[None].float() / 255
 
 
-def main() -> int:
+def _main() -> int:
     """Make the file; the exit status is 1 while something is left to do."""
     parser = argparse.ArgumentParser(prog="python -m dip_lessons.benchmark", description=__doc__)
     parser.add_argument("out", type=Path, help="the .npz to write")
@@ -474,4 +544,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(_main())

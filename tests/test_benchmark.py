@@ -61,7 +61,7 @@ def test_the_file_holds_what_the_sweep_measures(stored):
     assert names == list(benchmark.CANDIDATES)
     assert tasks == list(benchmark.TASKS)
     measured = np.zeros(stored["slope"].shape, bool)
-    for unit in benchmark.units():
+    for unit in benchmark._units():
         if unit[0] == "trial":
             measured[tasks.index(unit[1]), names.index(unit[2]), int(unit[3])] = True
     np.testing.assert_array_equal(~np.isnan(stored["slope"]), measured)

@@ -23,6 +23,7 @@ PACKAGES = ("", "check", "generator", "networks", "objectives", "parameterizatio
 # ... and of these modules all that has no underscore.
 MODULES = (
     "assets",
+    "benchmark",
     "environment",
     "mesh",
     "mesh_views",
@@ -73,6 +74,7 @@ def members(owner: type, kinds: tuple[type, ...]) -> dict[str, object]:
     hidden = [base for base in bases if base.__name__.startswith("_")]
     above = {name for base in bases if base not in hidden for name in vars(base)}
     own = {name: member for part in (*reversed(hidden), owner) for name, member in vars(part).items()}
+    above |= {name for name in own if name in getattr(owner, "__dataclass_fields__", ())}  # what fields hold
     return {
         name: member
         for name, member in own.items()
