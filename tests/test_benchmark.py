@@ -106,7 +106,9 @@ def test_a_sweep_that_was_stopped_goes_on(tmp_path, monkeypatch):
 
     monkeypatch.setattr(benchmark, "_units", lambda: todo)
     monkeypatch.setattr(benchmark, "_measured", measured)
-    monkeypatch.setattr(benchmark, "_assembled", lambda parts: {"files": np.array(len(list(parts.iterdir())))})
+    monkeypatch.setattr(
+        benchmark, "_assembled", lambda parts: {"files": np.array(len(list(parts.iterdir())))}
+    )
     out = tmp_path / "x.npz"
     with pytest.raises(KeyboardInterrupt):
         benchmark.sweep(out)
