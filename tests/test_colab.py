@@ -27,8 +27,8 @@ WIDGETS = (
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
-def reads_and_writes(code: types.CodeType) -> tuple[set[str], set[str]]:
-    """The names that a cell needs from the cells before it, and those that it makes."""
+def names(code: types.CodeType) -> tuple[set[str], set[str], set[str]]:
+    """The names that a cell needs from those before it, that its functions need when they are called, that it makes."""
     reads: set[str] = set()
     writes: set[str] = set()
     for each in dis.get_instructions(code):
@@ -36,22 +36,24 @@ def reads_and_writes(code: types.CodeType) -> tuple[set[str], set[str]]:
             writes.add(each.argval)
         elif each.opname in ("LOAD_NAME", "LOAD_GLOBAL") and each.argval not in writes:
             reads.add(each.argval)
-    for inner in code.co_consts:
-        if isinstance(inner, types.CodeType):  # of a function; it is called later
-            reads |= reads_and_writes(inner)[0] - writes
-    return reads, writes
+    inner = [names(each) for each in code.co_consts if isinstance(each, types.CodeType)]
+    return reads, set().union(*(now | later for now, later, _ in inner)), writes
 
 
 def for_widgets(cells: Sequence[str]) -> list[str]:
     """The cells that show or use widgets, and those that make what they need."""
-    kept: list[str] = []
-    needed: set[str] = set()
-    for text in reversed(cells):
-        reads, writes = reads_and_writes(compile(text, "cell", "exec"))
-        if writes & needed or any(word in text for word in WIDGETS):
-            kept.insert(0, text)
-            needed = (needed - writes) | reads
-    return kept
+    known = [names(compile(text, "cell", "exec")) for text in cells]
+    kept = {i for i, text in enumerate(cells) if any(word in text for word in WIDGETS)}
+    todo, last = sorted(kept), max(kept)
+    while todo:
+        i = todo.pop()
+        reads, later, _ = known[i]
+        makers = [[j for j in range(i) if name in known[j][2]][-1:] for name in reads | later]
+        makers += [[j for j in range(i + 1, last) if name in known[j][2]] for name in later]
+        new = set().union(*makers) - kept
+        kept |= new
+        todo += new
+    return [cells[i] for i in sorted(kept)]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -77,6 +79,6 @@ def test_a_lesson_runs_as_on_colab(
         )
         # The page's clock drives every player, and the last one takes steps when it ticks.
         assert page.value("all(each.ticks for each in dip.player._players.values())")
-        page.run("player, taken = [*dip.player._players.values()][-1].play(), player.run.step")
-        page.run("player._panel.ticker.value += 1")
-        assert page.value("player.run.step > taken and player.state == 'playing'")
+        page.run("one = [*dip.player._players.values()][-1]; taken = one.run.step; one.play()")
+        page.run("one._panel.ticker.value += 1")
+        assert page.value("one.run.step > taken")
