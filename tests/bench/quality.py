@@ -93,6 +93,8 @@ def race(
         entered.append(now(device))
         if len(entered) % EVERY == 0:
             for name, run in runs.items():
+                if run.step >= run.steps:
+                    continue
                 start = now(device)
                 run.advance(EVERY)
                 spent[name] += now(device) - start
