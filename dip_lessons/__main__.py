@@ -139,9 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, further = parser.parse_known_args(arguments)
     if further and options.command != "lab":
         parser.error(f"unrecognized arguments: {' '.join(further)}")
-    # OpenMP threads that wait by spinning slow a busy machine down many times over. It has to stand in the
-    # environment before torch is loaded, so kernels inherit it from here.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name, value in FOR_SPEED.items():
+        os.environ.setdefault(name, value)
     try:
         if options.command == "lab":
             return lab(options.port, browser=not options.no_browser, further=further)
@@ -163,6 +162,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         print(f"dip-lessons {options.command}: {error}", file=sys.stderr)
         return 1
+
+
+# What has to stand in the environment before Python and torch start; kernels inherit it.
+FOR_SPEED = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait by spinning slow a busy machine down many times over
+    # glibc gives memory back to the system as soon as much is free, so that each step asks for it again, up to a
+    # fifth of its time: up to 256 MB are kept, and arrays of less than 32 MB come from what is kept.
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+}
 
 
 class CommandError(Exception):

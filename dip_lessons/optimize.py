@@ -28,7 +28,20 @@ from .views import Views
 from .whole_file import whole_file
 
 RECORDED: dict[str, Any] = {kind.__name__: kind for kind in (Views, TangentViews, MeshViews)}  # by fields
-OPTIMIZERS = {"adam": torch.optim.Adam, "nadam": torch.optim.NAdam, "sgd": torch.optim.SGD}
+
+
+def _adam(parameters: list[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+    try:
+        return torch.optim.Adam(parameters, lr=lr, fused=True)  # all of it in one pass through memory
+    except RuntimeError:  # torch before 2.4 does so on GPUs only
+        return torch.optim.Adam(parameters, lr=lr)
+
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": _adam,
+    "nadam": torch.optim.NAdam,
+    "sgd": torch.optim.SGD,
+}
 CHECKPOINT_BYTES = 256 * 2**20  # beyond this, every second checkpoint is dropped
 STEP_LOCK = threading.RLock()  # one step at a time in the whole process, whichever thread takes it
 
@@ -524,7 +537,9 @@ class Run:
         with torch.no_grad():
             for parameter, value in zip(self.parameters, state["parameters"], strict=True):
                 parameter.copy_(value)
-        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        options = self.optimizer.state_dict()["param_groups"]  # this torch's, whichever wrote the state
+        moments = copy.deepcopy(state["optimizer"]["state"])
+        self.optimizer.load_state_dict({"state": moments, "param_groups": options})
         self.generator.set_state(state["generator"])
         self.memory = Memory(state.get("memory"))  # files of old have none
         self.step = state["step"]

@@ -19,11 +19,10 @@ def squeezenet1_1() -> Network:
     """SqueezeNet 1.1: small and fast; 1000 ImageNet classes."""
     module = torchvision.models.squeezenet1_1()
     module.load_state_dict(_tensors("weights/squeezenet1_1.fp16.npz"))
-    mean, std = (
-        [123.68 / 255, 116.779 / 255, 103.939 / 255],
-        [1 / 255] * 3,
-    )  # weights made with Caffe's BGR input
-    return Network(module, mean=mean, std=std, bgr=True, name="squeezenet1_1", classes=imagenet_classes())
+    first = module.features[0]
+    first.weight = nn.Parameter(first.weight.flip(1))  # it was trained with Caffe's BGR; pictures are RGB
+    mean, std = [123.68 / 255, 116.779 / 255, 103.939 / 255], [1 / 255] * 3
+    return Network(module, mean=mean, std=std, name="squeezenet1_1", classes=imagenet_classes())
 
 
 def vgg16() -> Network:

@@ -203,10 +203,8 @@ class Network(nn.Module):
             if name in kept:
                 return
             waiting.discard(name)
-            if waiting:
-                output = (
-                    output.clone() if isinstance(output, Tensor) else output
-                )  # safe from in-place followers
+            if waiting and isinstance(output, Tensor):
+                output = output.clone()  # what follows may work in place
             kept[name] = self._as_map(name, output)
             if not waiting:
                 raise _Deepest
@@ -301,7 +299,10 @@ class Network(nn.Module):
     def _normalise(self, image: Tensor) -> Tensor:
         if self.input_size and image.shape[-2:] != (self.input_size, self.input_size):
             image = F.interpolate(image, (self.input_size,) * 2, mode="bilinear", antialias=True)
-        x = (image - self.mean) / self.std
+        # (image − mean) / std in one pass: colours side by side, as they lie in memory in channels_last.
+        rows = image.permute(0, 2, 3, 1).flatten(2)  # (N, H, W·3)
+        gain, offset = ((x.flatten().repeat(image.shape[3])) for x in (1 / self.std, -self.mean / self.std))
+        x = torch.addcmul(offset, rows, gain).unflatten(2, (-1, 3)).permute(0, 3, 1, 2)
         x = x.flip(1) if self.bgr else x
         return x.to(self.dtype, memory_format=torch.channels_last)
 

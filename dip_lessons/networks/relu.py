@@ -16,24 +16,27 @@ class RedirectedReLU(torch.autograd.Function):
     """ReLU whose gradient, for pictures that would get none, is the identity's where x should grow.
 
     The forward pass is ReLU's. Backward, for each picture of the batch: if ReLU lets any gradient through, it
-    is ReLU's; else the gradient passes except where x is negative and descent on −objective would lower it.
+    is ReLU's; else the gradient passes except where x is not positive and descent on −objective would lower it.
 
     **Source:** Lucid, ``misc/redirected_relu_grad.py``.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return x.clamp(min=0)
+        y = x.clamp(min=0)
+        ctx.save_for_backward(y)  # which the next layer keeps anyway; x need not be kept
+        return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        plain = torch.ops.aten.threshold_backward(grad, x, 0)  # ReLU's own: grad where x > 0, else 0
-        silent = plain.abs().reshape(len(x), -1).amax(dim=1).view(-1, *[1] * (x.ndim - 1)) == 0
-        if x.device.type == "cpu" and not silent.any():  # elsewhere, to ask is to wait for the device
+        (y,) = ctx.saved_tensors
+        plain = torch.ops.aten.threshold_backward(grad, y, 0)  # ReLU's own: grad where x > 0, else 0
+        each = tuple(range(1, y.ndim))
+        largest = plain.abs().amax(dim=each, keepdim=True) if each else plain.abs()
+        silent = largest == 0
+        if y.device.type == "cpu" and not silent.any():  # elsewhere, to ask is to wait for the device
             return plain
-        return torch.where(silent, torch.where((x < 0) & (grad > 0), 0, grad), plain)
+        return torch.where(silent, torch.where((y == 0) & (grad > 0), 0, grad), plain)
 
 
 class _Redirect(TorchFunctionMode):

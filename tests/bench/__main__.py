@@ -13,6 +13,8 @@ import subprocess
 import sys
 import warnings
 
+from dip_lessons.__main__ import FOR_SPEED
+
 TABLES = {
     "steps": "steps",
     "bf16": "steps",
@@ -42,7 +44,6 @@ def main() -> int:
     )
     parser.add_argument("--cuda", action="store_true", help="on a GPU; without it, on the CPU")
     arguments = parser.parse_args()
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads that spin cost CPU time
     if not arguments.cuda:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Lucent and the package take a GPU where they see one
     warnings.simplefilter("ignore")  # of the peers, which are of another time
@@ -52,9 +53,13 @@ def main() -> int:
     if arguments.tables == ["install"]:
         print(f"the peers are in {peers.install().parents[1].name}")
         return 0
-    there = peers.python_of(peers.ENVIRONMENT)
-    if there.exists() and not os.path.samefile(sys.prefix, peers.ENVIRONMENT):
-        return subprocess.run([there, "-W", "ignore", "-m", "tests.bench", *sys.argv[1:]]).returncode
+    if (
+        "DIP_BENCH" not in os.environ
+    ):  # once more, in the peers' environment and with what `dip-lessons lab` sets
+        there = peers.python_of(peers.ENVIRONMENT)
+        command = [there if there.exists() else sys.executable, "-W", "ignore", "-m", "tests.bench"]
+        environment = {**FOR_SPEED, **os.environ, "DIP_BENCH": "1"}
+        return subprocess.run([*command, *sys.argv[1:]], env=environment).returncode
 
     import torch
 

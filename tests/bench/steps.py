@@ -124,7 +124,7 @@ def maco(quick: bool, size: int = 1280, crops: int = 6) -> None:
     # Theirs shows .25 to .30 of the picture's side, shrunk to 224 px, with noise of .05.
     near = (224 / (0.30 * size), 224 / (0.25 * size))
     views = dip.random_views(crop=224, scale=near, noise=0.05, count=crops)
-    for name in ("resnet18", "resnet50"):
+    for name in ("resnet18", "resnet50", "googlenet", "inception_v3", "efficientnet_lite0", "squeezenet1_1"):
         p = parts(name)
         device = p.network.device
         picture = dip.PhaseOnly(size, device=device)
