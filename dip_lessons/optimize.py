@@ -245,6 +245,8 @@ class Run:
         if not _finite(gradients):
             raise FloatingPointError("the objective's gradient holds NaN or infinite numbers")
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            if gradient is not None and gradient.stride() != parameter.stride():
+                gradient = torch.empty_like(parameter).copy_(gradient)  # a fused step walks through memory
             parameter.grad = gradient
         try:
             self.optimizer.step()

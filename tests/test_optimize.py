@@ -105,8 +105,28 @@ def test_gradient_ascent_is_the_update_made_by_hand() -> None:
         np.testing.assert_allclose(step.image.numpy(), 1 / (1 + np.exp(-theta)), rtol=0, atol=2e-6)
 
 
-def test_adam_is_the_update_made_by_hand() -> None:
-    picture = Pixels((4, 5), sd=0.5)
+class Strided(torch.autograd.Function):
+    """The picture itself; its gradient lies in memory pixel by pixel, as a network in channels_last leaves it."""
+
+    @staticmethod
+    def forward(ctx: object, image: torch.Tensor) -> torch.Tensor:
+        return image.clone()
+
+    @staticmethod
+    def backward(ctx: object, grad: torch.Tensor) -> torch.Tensor:
+        return grad.contiguous(memory_format=torch.channels_last)
+
+
+class Turned(Pixels):
+    """Pixels whose own gradient comes in channels_last."""
+
+    def raw(self) -> torch.Tensor:
+        return Strided.apply(super().raw())
+
+
+@pytest.mark.parametrize("kind", [Pixels, Turned])
+def test_adam_is_the_update_made_by_hand(kind: type[Pixels]) -> None:
+    picture = kind((4, 5), sd=0.5)
     w = np.random.default_rng(0).normal(size=(3, 4, 5))
     theta = picture.values.detach().double().numpy().copy()
     m, v = np.zeros_like(theta), np.zeros_like(theta)

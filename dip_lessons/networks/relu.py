@@ -32,8 +32,8 @@ class RedirectedReLU(torch.autograd.Function):
         (y,) = ctx.saved_tensors
         plain = torch.ops.aten.threshold_backward(grad, y, 0)  # ReLU's own: grad where x > 0, else 0
         each = tuple(range(1, y.ndim))
-        largest = plain.abs().amax(dim=each, keepdim=True) if each else plain.abs()
-        silent = largest == 0
+        low, high = (f(plain, dim=each, keepdim=True) if each else plain for f in (torch.amin, torch.amax))
+        silent = (low == 0) & (high == 0)
         if y.device.type == "cpu" and not silent.any():  # elsewhere, to ask is to wait for the device
             return plain
         return torch.where(silent, torch.where((y == 0) & (grad > 0), 0, grad), plain)
