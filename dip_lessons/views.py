@@ -74,14 +74,10 @@ class Views:
             image = self._over_background(image, n, generator)
         # Where pictures are seen in the same way, they are channels of one picture.
         seen = image.reshape(len(image) // batch, -1, height, width) if self.shared else image
+        views = resample(seen, matrix.to(image), size)
         if self.blur * self.strength > 0:
             sigma = self.blur * self.strength * torch.rand(n, generator=generator)
-            kernels = _gaussians(sigma.to(image.dtype)).to(image.device)
-            margin = kernels.shape[1] // 2  # what is blurred at the border of a view lies beyond it
-            views = resample(seen, matrix.to(image), (size[0] + 2 * margin, size[1] + 2 * margin))
-            views = _convolve(views, kernels)
-        else:
-            views = resample(seen, matrix.to(image), size)
+            views = gaussian_blur(views, sigma.to(image))
         views = views.reshape(self.count * batch, channels, *size)
         if self.noise * self.strength > 0:
             colours = 3 if channels == 4 else channels
@@ -346,32 +342,13 @@ def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
     >>> round(soft.sum().item(), 4), soft[0, 0, 7, 7].item() < 0.1  # spread, and nothing lost
     (1.0, True)
     """
-    kernels = _gaussians(sigma.to(image), reach=min(image.shape[-2:]) - 1)
-    margin = kernels.shape[1] // 2
-    return _convolve(F.pad(image, (margin,) * 4, mode="reflect"), kernels)
-
-
-def _gaussians(sigma: Tensor, reach: float = math.inf) -> Tensor:
-    """Gaussian kernels (N, 2·m + 1) of sum 1 for standard deviations (N,) in pixels; m is 3 of the largest.
-
-    Args:
-        sigma: (N,), 0 or more.
-        reach: the largest m.
-    """
-    m = min(math.ceil(3 * float(sigma.max())), reach)
-    offsets = torch.arange(-m, m + 1, device=sigma.device, dtype=sigma.dtype)
-    kernels = torch.exp(-0.5 * (offsets / sigma.clamp(min=1e-3)[:, None]) ** 2)
-    return kernels / kernels.sum(dim=1, keepdim=True)
-
-
-def _convolve(image: Tensor, kernels: Tensor) -> Tensor:
-    """Convolve each picture (N, C, H, W) with its own kernel (N, k), along rows and along columns.
-
-    Returns (N, C, H − k + 1, W − k + 1).
-    """
     n, channels, height, width = image.shape
-    kernel = kernels.repeat_interleave(channels, dim=0)[:, None]
-    x = image.reshape(1, n * channels, height, width).contiguous(memory_format=torch.channels_last)
+    radius = min(math.ceil(3 * float(sigma.max())), height - 1, width - 1)
+    offsets = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
+    kernel = torch.exp(-0.5 * (offsets / sigma.clamp(min=1e-3)[:, None]) ** 2)  # (N, 2·radius + 1)
+    kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0)[:, None]
+    x = F.pad(image, (radius, radius, radius, radius), mode="reflect")
+    x = x.reshape(1, n * channels, -1, width + 2 * radius).contiguous(memory_format=torch.channels_last)
     x = F.conv2d(x, kernel[:, :, None, :], groups=n * channels)
     x = F.conv2d(x, kernel[:, :, :, None], groups=n * channels)
-    return x.reshape(n, channels, *x.shape[-2:])
+    return x.reshape(n, channels, height, width)

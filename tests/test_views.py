@@ -212,21 +212,6 @@ def test_blur_is_scipys_gaussian_filter(size: tuple[int, int]) -> None:
             np.testing.assert_allclose(result, whole, rtol=0, atol=5e-3)
 
 
-def test_a_blurred_crop_is_a_crop_of_the_blurred_picture() -> None:
-    """To its border: there the blur sees what lies beyond the crop, and beyond the picture its mirror image."""
-    image = noise(1, 3, 24, 20)
-    views = random_views(crop=(12, 20), blur=1.5, count=40)
-    got = views(image, seeded(0))
-    same = seeded(0)
-    tops = (views.draw(40, (24, 20), same)[:, 1, 2] + 6).round().int().tolist()
-    sigmas = (1.5 * torch.rand(40, generator=same)).tolist()
-    assert min(tops) == 0
-    for view, top, sigma in zip(got, tops, sigmas, strict=True):
-        reach = {"radius": math.ceil(3 * max(sigmas)), "axes": (1, 2), "mode": "reflect"}
-        blurred = scipy.ndimage.gaussian_filter(image[0].numpy(), sigma, **reach)
-        np.testing.assert_allclose(view.numpy(), blurred[:, top : top + 12], rtol=0, atol=1e-6)
-
-
 def test_blur_of_a_picture_smaller_than_its_kernel() -> None:
     image = noise(1, 3, 3, 40)
     got = gaussian_blur(image, torch.tensor([4.0], dtype=torch.float64))
