@@ -22,6 +22,7 @@ TABLES = {
     "gpu": "steps",
     "channels": "quality",
     "classes": "quality",
+    "starts": "quality",
     "memory": "memory",
     "leftovers": "memory",
     "pictures": "package",
