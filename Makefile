@@ -10,11 +10,8 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-# OpenMP threads that wait by spinning make workers that share cores ten times slower. The others: see FOR_SPEED in
-# dip_lessons/__main__.py.
+# OpenMP threads that wait by spinning make workers that share cores ten times slower.
 export OMP_WAIT_POLICY := PASSIVE
-export MALLOC_TRIM_THRESHOLD_ := 268435456
-export MALLOC_MMAP_THRESHOLD_ := 33554432
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: lab env test test-units test-notebooks lint notebooks handout gallery site bench doctor address clean

@@ -23,6 +23,14 @@ ADDRESS_FILES = (
     "CITATION.cff",
     "dip_lessons/environment.py",
 )
+# What has to stand in the environment before Python and torch start; kernels inherit it.
+FOR_SPEED = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait by spinning slow a busy machine down many times over
+    # glibc gives memory back to the system as soon as much is free, and each step asks for it again, up to a
+    # quarter of its time. So up to 256 MB are kept, and arrays of less than 32 MB come from what is kept.
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -162,16 +170,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         print(f"dip-lessons {options.command}: {error}", file=sys.stderr)
         return 1
-
-
-# What has to stand in the environment before Python and torch start; kernels inherit it.
-FOR_SPEED = {
-    "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait by spinning slow a busy machine down many times over
-    # glibc gives memory back to the system as soon as much is free, so that each step asks for it again, up to a
-    # fifth of its time: up to 256 MB are kept, and arrays of less than 32 MB come from what is kept.
-    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
-}
 
 
 class CommandError(Exception):

@@ -301,8 +301,13 @@ class Network(nn.Module):
             image = F.interpolate(image, (self.input_size,) * 2, mode="bilinear", antialias=True)
         # (image − mean) / std in one pass: colours side by side, as they lie in memory in channels_last.
         rows = image.permute(0, 2, 3, 1).flatten(2)  # (N, H, W·3)
-        gain, offset = ((x.flatten().repeat(image.shape[3])) for x in (1 / self.std, -self.mean / self.std))
-        x = torch.addcmul(offset, rows, gain).unflatten(2, (-1, 3)).permute(0, 3, 1, 2)
+        gain, offset = (1 / self.std).flatten(), (-self.mean / self.std).flatten()
+        width = image.shape[3]
+        x = (
+            torch.addcmul(offset.repeat(width), rows, gain.repeat(width))
+            .unflatten(2, (-1, 3))
+            .permute(0, 3, 1, 2)
+        )
         x = x.flip(1) if self.bgr else x
         return x.to(self.dtype, memory_format=torch.channels_last)
 

@@ -31,9 +31,9 @@ class RedirectedReLU(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (y,) = ctx.saved_tensors
         plain = torch.ops.aten.threshold_backward(grad, y, 0)  # ReLU's own: grad where x > 0, else 0
-        each = tuple(range(1, y.ndim))
-        low, high = (f(plain, dim=each, keepdim=True) if each else plain for f in (torch.amin, torch.amax))
-        silent = (low == 0) & (high == 0)
+        each = plain[..., None]  # one more axis, so that there is one to reduce
+        axes = tuple(range(1, each.ndim))
+        silent = ((each.amin(axes, keepdim=True) == 0) & (each.amax(axes, keepdim=True) == 0))[..., 0]
         if y.device.type == "cpu" and not silent.any():  # elsewhere, to ask is to wait for the device
             return plain
         return torch.where(silent, torch.where((y == 0) & (grad > 0), 0, grad), plain)

@@ -120,7 +120,7 @@ class Fourier(Parameterization):
             raise ValueError(f"decay must be a finite number, such as 1 for natural pictures; got {value!r}")
         self._decay = float(value)
         scale = spectrum_scale(*self.size, self._decay) / 4
-        # once for the real, once for the imaginary part, and in full: products with a view take longer
+        # For the real and for the imaginary part, laid out: a product with what is expanded takes longer.
         scale = torch.stack([scale, scale], dim=-1)
         self.register_buffer("scale", scale, persistent=False)
         if parameters := list(self.parameters()):

@@ -69,7 +69,7 @@ def natural_magnitude(height: int, width: int) -> Tensor:
     return torch.where(f > 0, magnitude, 0)
 
 
-class _Waves(torch.autograd.Function):
+class _Phasor(torch.autograd.Function):
     """M · e^{iφ} for magnitudes M and phases φ: what ``torch.polar`` computes, in two fifths of its time.
 
     dz/dφ = iz. So for a gradient g of the wave, that of its phase is Re(g · conj(iz)) = Im(g · conj(z)).
@@ -130,7 +130,7 @@ class PhaseOnly(Parameterization):
         self.register_buffer("magnitude", natural_magnitude(height, width).to(device), persistent=False)
 
     def raw(self) -> Tensor:
-        return irfft2(_Waves.apply(self.magnitude, self.phase), self.size)
+        return irfft2(_Phasor.apply(self.magnitude, self.phase), self.size)
 
     def set_raw(self, z: Tensor) -> None:
         """The phases of z: the nearest picture with natural magnitudes."""

@@ -54,9 +54,7 @@ def main() -> int:
     if arguments.tables == ["install"]:
         print(f"the peers are in {peers.install().parents[1].name}")
         return 0
-    if (
-        "DIP_BENCH" not in os.environ
-    ):  # once more, in the peers' environment and with what `dip-lessons lab` sets
+    if "DIP_BENCH" not in os.environ:  # once more: with the peers, and with what `dip-lessons lab` sets
         there = peers.python_of(peers.ENVIRONMENT)
         command = [there if there.exists() else sys.executable, "-W", "ignore", "-m", "tests.bench"]
         environment = {**FOR_SPEED, **os.environ, "DIP_BENCH": "1"}

@@ -30,6 +30,7 @@ VIEWS = 64  # held-out views, with a seed that no run has
 BLUR = 1.0  # standard deviation in pixels
 SECOND = {"squeezenet1_1": "inception_v3", "inception_v3": "squeezenet1_1"}
 CLASSES = ("zebra", "goldfish", "espresso")
+ALL_FOUR = ("clean", "blurred", "held-out", "second")  # values that a picture of a class is judged by
 CHANNELS = (10, 44, 200)  # of SqueezeNet's features.9
 
 Judge = Callable[[Tensor], float]
@@ -150,6 +151,12 @@ def report(title: str, r: Race, names: Sequence[str]) -> dict[str, float]:
     return shares
 
 
+def class_task(name: str) -> Task:
+    """A class of SqueezeNet."""
+    index = parts("squeezenet1_1").network.classes.index(name)
+    return Task("squeezenet1_1", dip.logit(index), "labels", index)
+
+
 def our_run(task: Task, views: Views) -> dip.Run:
     """Our run for as many steps as Lucent's."""
     network = parts(task.network).network
@@ -178,7 +185,7 @@ def in_a_hurry(
     last = steps // 4
     changes: dict[int, dict[str, object]] = {steps - k: {"lr": lr * k / last} for k in range(1, last)}
     if milder:
-        changes.setdefault(2 * steps // 3, {})["views"] = milder
+        changes[2 * steps // 3] = {"views": milder}
     return run.schedule(changes)
 
 
@@ -193,14 +200,13 @@ def classes(quick: bool) -> None:
     if not peers.has("torch-lucent"):
         print("\nclasses: torch-lucent is not installed")
         return
-    names = ("clean", "blurred", "held-out", "second")
+    names = ALL_FOUR
     print(
         f"\nCPU time to {SHARE:.0%} of Lucent's {', '.join(names)} values; classes of SqueezeNet, {SIZE} px"
     )
     shares: list[dict[str, float]] = []
     for name in CLASSES[: 1 if quick else None]:
-        index = parts("squeezenet1_1").network.classes.index(name)
-        task = Task("squeezenet1_1", dip.logit(index), "labels", index)
+        task = class_task(name)
         runs = {"standard views": our_run(task, dip.standard_views()), "recipe": recipe(task)}
         shares.append(report(name, race(task, runs, judges(task)), names))
     usual, found = (statistics.median(s[run] for s in shares) for run in ("standard views", "recipe"))
@@ -213,14 +219,13 @@ def starts(quick: bool) -> None:
     if not peers.has("torch-lucent"):
         print("\nstarts: torch-lucent is not installed")
         return
-    names, count = ("clean", "blurred", "held-out", "second"), 2 if quick else 5
+    names, count = ALL_FOUR, 2 if quick else 5
     print(
         f"\nthe recipe from {count} starts: mean ± deviation, as a share of what Lucent has in {LUCENT_STEPS} steps"
     )
     print(f"{'':12}{'CPU time':>10}" + "".join(f"{name:>16}" for name in names) + f"{'all four':>12}")
     for name in CLASSES[: 1 if quick else None]:
-        index = parts("squeezenet1_1").network.classes.index(name)
-        task = Task("squeezenet1_1", dip.logit(index), "labels", index)
+        task = class_task(name)
         runs = {f"start {seed}": recipe(task, seed) for seed in range(count)}
         r = race(task, runs, {key: judge for key, judge in judges(task).items() if key in names})
         last = [looks[-1] for looks in r.ours.values()]

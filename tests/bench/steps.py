@@ -125,6 +125,8 @@ def maco(quick: bool, size: int = 1280, crops: int = 6) -> None:
     near = (224 / (0.30 * size), 224 / (0.25 * size))
     views = dip.random_views(crop=224, scale=near, noise=0.05, count=crops)
     for name in ("resnet18", "resnet50", "googlenet", "inception_v3", "efficientnet_lite0", "squeezenet1_1"):
+        if name.startswith("efficientnet") and not peers.has("timm"):
+            continue
         p = parts(name)
         device = p.network.device
         picture = dip.PhaseOnly(size, device=device)
