@@ -30,18 +30,19 @@ from .whole_file import whole_file
 RECORDED: dict[str, Any] = {kind.__name__: kind for kind in (Views, TangentViews, MeshViews)}  # by fields
 
 
-def _adam(parameters: list[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+def _adam(parameters: list[nn.Parameter], lr: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
     try:
-        return torch.optim.Adam(parameters, lr=lr, fused=True)  # all of it in one pass through memory
+        return torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True)  # in one pass through memory
     except RuntimeError:  # torch before 2.4 does so on GPUs only
-        return torch.optim.Adam(parameters, lr=lr)
+        return torch.optim.Adam(parameters, lr=lr, betas=betas)
 
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": _adam,
     "nadam": torch.optim.NAdam,
-    "sgd": torch.optim.SGD,
+    "sgd": lambda parameters, lr, betas: torch.optim.SGD(parameters, lr=lr),
 }
+BETAS = (0.9, 0.999)
 CHECKPOINT_BYTES = 256 * 2**20  # beyond this, every second checkpoint is dropped
 STEP_LOCK = threading.RLock()  # one step at a time in the whole process, whichever thread takes it
 
@@ -92,6 +93,7 @@ def optimize(
     lr: float | None = None,
     seed: int = 0,
     optimizer: str = "adam",
+    betas: tuple[float, float] = BETAS,
     redirect_relu: int = 16,
 ) -> Run:
     """Prepare the maximisation of an objective; iterate over the :class:`Run`, or call its ``finish()``.
@@ -105,6 +107,8 @@ def optimize(
         lr: learning rate; None takes the parameterization's own (.05; .005 for a CPPN; see its ``lr``).
         seed: of the generator that the views draw from.
         optimizer: ``"adam"``, ``"nadam"`` or ``"sgd"``.
+        betas: what share of Adam's two running means, of the gradient and of its square, each step keeps. The
+            second one remembers some 1/(1 − β₂) steps: a thousand, if nothing else is said. ``"sgd"`` has none.
         redirect_relu: for this many first steps, dead ReLUs let gradients through (:func:`redirected_relu`).
 
     Raises TypeError or ValueError for parts that do not fit together.
@@ -126,6 +130,7 @@ def optimize(
         lr=getattr(parameterization, "lr", 0.05) if lr is None else lr,
         seed=seed,
         optimizer=optimizer,
+        betas=betas,
         redirect_relu=redirect_relu,
     )
 
@@ -158,13 +163,15 @@ class Run:
         lr: float,
         seed: int,
         optimizer: str,
+        betas: tuple[float, float],
         redirect_relu: int,
     ) -> None:
-        _check(parameterization, objective, network, views, steps, lr, optimizer)
+        _check(parameterization, objective, network, views, steps, lr, optimizer, betas)
         self.parameterization, self.network = parameterization, network
         self.steps, self.seed, self.optimizer_name, self.redirect_relu = steps, seed, optimizer, redirect_relu
         self.parameters = [p for p in parameterization.parameters() if p.requires_grad]
-        self.optimizer = OPTIMIZERS[optimizer](self.parameters, lr=float(lr))
+        self.betas = (float(betas[0]), float(betas[1]))
+        self.optimizer = OPTIMIZERS[optimizer](self.parameters, lr=float(lr), betas=self.betas)
         self.generator = torch.Generator().manual_seed(seed)
         self.memory = Memory()
         self.step = 0
@@ -436,6 +443,7 @@ class Run:
                 "steps": self.steps,
                 "seed": self.seed,
                 "optimizer": self.optimizer_name,
+                "betas": self.betas,
                 "redirect_relu": self.redirect_relu,
                 "log": {step: _as_data(changes) for step, changes in self.log.items()},
                 "history": list(self._history),
@@ -506,6 +514,7 @@ class Run:
             lr=log[0]["lr"],
             seed=content["seed"],
             optimizer=content["optimizer"],
+            betas=content.get("betas", BETAS),  # files of old have none
             redirect_relu=content["redirect_relu"],
         )
         run.log, run._history, run._checkpoints = log, content["history"], content["checkpoints"]
@@ -562,7 +571,8 @@ class Run:
 
     def _check_settings(self, settings: Mapping[str, Any]) -> None:
         objective, views, lr = settings["objective"], settings["views"], settings["lr"]
-        _check(self.parameterization, objective, self.network, views, self.steps, lr, self.optimizer_name)
+        optimizer = (self.optimizer_name, self.betas)
+        _check(self.parameterization, objective, self.network, views, self.steps, lr, *optimizer)
 
     def _apply_settings(self) -> dict[str, Any]:
         settings = self.settings
@@ -594,6 +604,7 @@ def _check(
     steps: int,
     lr: float,
     optimizer: str,
+    betas: tuple[float, float],
 ) -> None:
     if not isinstance(parameterization, Parameterization):
         raise TypeError(
@@ -622,6 +633,9 @@ def _check(
         raise ValueError(f"lr must be a number above 0; got {lr!r}")
     if optimizer not in OPTIMIZERS:
         raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}; got {optimizer!r}")
+    pair = isinstance(betas, (tuple, list)) and len(betas) == 2 and all(isinstance(b, Real) for b in betas)
+    if not (pair and all(0 <= b < 1 for b in betas)):
+        raise ValueError(f"betas must be two numbers, 0 or more and below 1, such as {BETAS}; got {betas!r}")
     parameters = [p for p in parameterization.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError("this parameterization has no parameters that can be changed")

@@ -124,18 +124,20 @@ class Turned(Pixels):
         return Strided.apply(super().raw())
 
 
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.8, 0.95), (0.0, 0.0)])
 @pytest.mark.parametrize("kind", [Pixels, Turned])
-def test_adam_is_the_update_made_by_hand(kind: type[Pixels]) -> None:
+def test_adam_is_the_update_made_by_hand(kind: type[Pixels], betas: tuple[float, float]) -> None:
     picture = kind((4, 5), sd=0.5)
     w = np.random.default_rng(0).normal(size=(3, 4, 5))
     theta = picture.values.detach().double().numpy().copy()
     m, v = np.zeros_like(theta), np.zeros_like(theta)
-    run = optimize(picture, linear(w), identity, lr=0.05, steps=10).advance(10)
+    run = optimize(picture, linear(w), identity, lr=0.05, steps=10, betas=betas).advance(10)
+    first, second = betas
     for t in range(1, 11):
         p = 1 / (1 + np.exp(-theta))
         g = -w * p * (1 - p)
-        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-        theta -= 0.05 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        m, v = first * m + (1 - first) * g, second * v + (1 - second) * g * g
+        theta -= 0.05 * (m / (1 - first**t)) / (np.sqrt(v / (1 - second**t)) + 1e-8)
     np.testing.assert_allclose(picture.values.detach().numpy(), theta, rtol=0, atol=1e-5)
     assert len(run.history) == 10
 
@@ -688,11 +690,23 @@ def test_a_saved_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
     assert fingerprint(again.advance(2)) == fingerprint(run.advance(2))
 
 
-@pytest.mark.parametrize("optimizer", ["nadam", "sgd"])
-def test_every_optimizer_is_stored(tmp_path: Path, optimizer: str) -> None:
-    run = small_run(picture=Pixels((9, 8), decorrelate=True), optimizer=optimizer).advance(5)
+@pytest.mark.parametrize(
+    "options", [{"optimizer": "nadam"}, {"optimizer": "sgd"}, {"betas": (np.float64(0.5), 0)}]
+)
+def test_every_optimizer_is_stored(tmp_path: Path, options: dict) -> None:
+    run = small_run(picture=Pixels((9, 8), decorrelate=True), **options).advance(5)
     again = Run.load(run.save(tmp_path / "run.pt"), network=small_network())
     assert fingerprint(again.advance(5)) == fingerprint(run.advance(5))
+
+
+def test_files_from_before_there_were_betas_go_on_as_they_did(tmp_path: Path) -> None:
+    path = small_run().advance(3).save(tmp_path / "run.pt")
+    content = torch.load(path, weights_only=True)
+    del content["betas"]
+    torch.save(content, path)
+    assert fingerprint(Run.load(path, network=small_network()).advance(2)) == fingerprint(
+        small_run().advance(5)
+    )
 
 
 def test_a_run_of_the_packages_own_parts_needs_nothing_handed_in(tmp_path: Path) -> None:
@@ -866,6 +880,10 @@ def test_a_file_that_is_incomplete_or_something_else_is_refused(tmp_path: Path) 
         ({"lr": float("inf")}, ValueError, "lr must be a number above 0"),
         ({"lr": "0.05"}, ValueError, "lr must be a number above 0"),
         ({"optimizer": "lbfgs"}, ValueError, "optimizer must be one of adam, nadam, sgd; got 'lbfgs'"),
+        ({"betas": 0.9}, ValueError, "betas must be two numbers, 0 or more and below 1.*; got 0.9"),
+        ({"betas": (0.9, 1.0)}, ValueError, r"betas must be two numbers.*; got \(0.9, 1.0\)"),
+        ({"betas": (0.9, float("nan"))}, ValueError, "betas must be two numbers"),
+        ({"betas": (-0.1, 0.9), "optimizer": "sgd"}, ValueError, "betas must be two numbers"),
         ({"picture": Fourier(8).requires_grad_(False)}, ValueError, "no parameters that can be changed"),
         ({"picture": Fourier(8, device="meta")}, ValueError, "the picture is on meta, the network on cpu"),
     ],
