@@ -161,6 +161,16 @@ def test_a_race_is_won_where_all_values_are_reached():
     assert quality.report("", race(pictures[3], looks[:3]), ["mean"]) == {"ours": float("inf")}
 
 
+def test_pairs_are_of_two_pictures_and_need_all_four_values():
+    def end(**values: float) -> dict[str, float]:
+        return {**dict.fromkeys(quality.ALL_FOUR, 10.0), "glare": 0.0, **values}
+
+    theirs = [end(), end(second=-1.0), end(clean=20.0)]
+    assert quality.enough(-1.0) == pytest.approx(-1.02)
+    assert quality.reach([end(blurred=9.81), end(second=-1.01)], theirs) == (3, 6)
+    assert quality.reach(theirs, theirs) == (3, 6), "a picture is no match for itself"
+
+
 def test_bounds_are_said_to_hold_or_not():
     assert "holds" in steps.holds(2.9, 2.8, least=True)
     assert "MISSED" in steps.holds(2.7, 2.8, least=True)

@@ -22,7 +22,6 @@ TABLES = {
     "gpu": "steps",
     "channels": "quality",
     "classes": "quality",
-    "starts": "quality",
     "memory": "memory",
     "leftovers": "memory",
     "pictures": "package",
