@@ -568,7 +568,15 @@ def test_code_makes_the_picture_again(network: dip.Network, monkeypatch: pytest.
     monkeypatch.setattr(network, "loaded_as", {"name": "tiny", "weights": "embedded"})
     picture = dip.Fourier((12, 15), decay=1.2, batch=2, generator=torch.Generator().manual_seed(5))
     objective = dip.channel("2", 3) - 0.5 * dip.neuron("0", 1)
-    run = dip.optimize(picture, objective, network, views=dip.standard_views(), steps=9, lr=0.1, seed=4)
+    options = {
+        "steps": 9,
+        "lr": 0.1,
+        "seed": 4,
+        "optimizer": "nadam",
+        "betas": (0.9, 0.95),
+        "redirect_relu": 5,
+    }
+    run = dip.optimize(picture, objective, network, views=dip.standard_views(), **options)
     player = play(run, controls=["strength", "decay", pick_channel(network)])
     player.result(4)
     player._knobs[0].inputs[0].value = 0.5
@@ -580,6 +588,7 @@ def test_code_makes_the_picture_again(network: dip.Network, monkeypatch: pytest.
     player._panel._buttons["copy"].click()
     text = player.code()
     assert "dip.Fourier((12, 15), batch=2, decay=1.2, generator=" in text
+    assert "lr=0.1, seed=4, optimizer='nadam', betas=(0.9, 0.95), redirect_relu=5)" in text
     assert "run.advance(4).set(strength=0.5, decay=0.7)" in text
     assert "strength=0.5" in message(player)
     *lines, last = text.splitlines()

@@ -29,10 +29,15 @@ def code(run: Run) -> str:
     with a comment that names it.
     """
     first = run.log[0]
-    options = {"steps": run.steps, "lr": first["lr"], "seed": run.seed, "optimizer": run.optimizer_name}
-    written = _arguments(
-        options | {"redirect_relu": run.redirect_relu}, optimize, keep=("steps", "lr", "seed")
-    )
+    options = {
+        "steps": run.steps,
+        "lr": first["lr"],
+        "seed": run.seed,
+        "optimizer": run.optimizer_name,
+        "betas": run.betas,
+        "redirect_relu": run.redirect_relu,
+    }
+    written = _arguments(options, optimize, keep=("steps", "lr", "seed"))
     lines = ["import torch", "import dip_lessons as dip", _network(run), _picture(run)]
     lines += [f"{name} = {_written(first[name])}{_yours(first[name])}" for name in ("objective", "views")]
     lines += [f"run = dip.optimize(picture, objective, network, views=views, {written})"]
