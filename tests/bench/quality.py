@@ -11,6 +11,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -170,33 +171,21 @@ def class_task(name: str) -> Task:
     return Task("squeezenet1_1", dip.logit(index), "labels", index)
 
 
-def our_run(task: Task, views: Views, seed: int = 0) -> dip.Run:
-    """Our run for as many steps as Lucent's."""
+def our_run(task: Task, views: Views, seed: int = 0, **options: Any) -> dip.Run:
+    """Our run, for as many steps as Lucent's if ``options`` of :func:`dip_lessons.optimize` say nothing else."""
     network = parts(task.network).network
     picture = dip.Fourier(SIZE, generator=torch.Generator().manual_seed(seed), device=network.device)
-    return dip.optimize(picture, task.objective, network, views=views, steps=LUCENT_STEPS, seed=seed)
+    options = {"steps": LUCENT_STEPS, **options}
+    return dip.optimize(picture, task.objective, network, views=views, seed=seed, **options)
 
 
-def in_a_hurry(
-    task: Task, views: Views, milder: Views | None = None, *, steps: int = 256, seed: int = 0
-) -> dip.Run:
+def in_a_hurry(task: Task, views: Views, milder: Views | None = None, seed: int = 0) -> dip.Run:
     """Lesson 05, section 7: Nesterov's momentum and a shorter memory, longer steps that shorten in the last
     quarter; milder views for the last third, if there are any.
     """
-    network, lr, last = parts(task.network).network, 0.11, steps // 4
-    start = torch.Generator().manual_seed(seed)
-    picture = dip.Fourier(SIZE, generator=start, device=network.device)
-    run = dip.optimize(
-        picture,
-        task.objective,
-        network,
-        views=views,
-        steps=steps,
-        lr=lr,
-        optimizer="nadam",
-        betas=(0.9, 0.99),
-        seed=seed,
-    )
+    steps, lr = 256, 0.11
+    run = our_run(task, views, seed, steps=steps, lr=lr, optimizer="nadam", betas=(0.9, 0.99))
+    last = steps // 4
     changes: dict[int, dict[str, object]] = {steps - k: {"lr": lr * k / last} for k in range(1, last)}
     if milder:
         changes[2 * steps // 3] = {"views": milder}
@@ -206,7 +195,7 @@ def in_a_hurry(
 def recipe(task: Task, seed: int = 0) -> dip.Run:
     """What reaches all four values soonest: the standard views make a thing of it, milder ones then sharpen it."""
     milder = dip.random_views(jitter=6, scale=0.03, rotate=3, blur=0.4)
-    return in_a_hurry(task, dip.standard_views(), milder, seed=seed)
+    return in_a_hurry(task, dip.standard_views(), milder, seed)
 
 
 def reach(ours: Sequence[Mapping[str, float]], theirs: Sequence[Mapping[str, float]]) -> tuple[int, int]:
