@@ -1,6 +1,7 @@
 """What every test shares: the checkout's root, and a quiet environment set before torch is loaded."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,10 @@ import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin slow a busy machine down
 os.environ.setdefault("MPLBACKEND", "agg")  # no window, here or in subprocesses
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # a shell's background job ignores it; a notebook's kernel does not
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -30,13 +30,16 @@ def test_memory_of_pixels_is_known():
     assert benchmark.numbers("Shared") == (2 * waves + common) // 2
 
 
-def test_a_shorter_trial_is_the_beginning_of_the_stored_one(stored):
-    """Within a percent: other machines round otherwise, and steps add it up."""
+def test_a_trial_begins_as_the_stored_one_and_a_shorter_one_is_its_beginning(stored):
+    """Adam's first steps are signs of gradients, and rounding decides those of small ones: only what is measured
+    before the first step is the same on every machine, to the rounding of a network of some thirty layers."""
     task, name = "eyes", "Fourier"
     at = stored["tasks"].tolist().index(task), stored["names"].tolist().index(name), 1
-    done = benchmark.trial(name, task, 1, steps=8)
-    np.testing.assert_allclose(done.history, stored["history"][at][:8], rtol=0.01, atol=0.5)
-    np.testing.assert_allclose(done.robust, stored["robust"][at][:2], rtol=0.01, atol=0.5)
+    done = benchmark.trial(name, task, 1, steps=4)
+    scale = np.abs(stored["history"][at]).max()
+    np.testing.assert_allclose(done.history[0], stored["history"][at][0], rtol=1e-3, atol=1e-4 * scale)
+    np.testing.assert_allclose(done.robust[0], stored["robust"][at][0], rtol=1e-3, atol=1e-4 * scale)
+    np.testing.assert_array_equal(benchmark.trial(name, task, 1, steps=2).history, done.history[:2])
 
 
 def test_a_trial_leaves_threads_and_the_global_generator_alone():

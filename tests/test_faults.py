@@ -137,6 +137,7 @@ def test_an_interrupt_in_the_middle_of_a_step(
     else:
         player.play()
         wait_for(lambda: player.state == "paused")
+        player.pause()  # returns when the thread, which draws last, has ended
     assert run.step == 37  # the step is finished first
     nothing_is_lost(player, network, tmp_path)
 
@@ -265,6 +266,4 @@ def test_a_process_killed_while_it_saves(tmp_path: Path, root: Path) -> None:
     run = dip.Run.load(path, network=network)
     assert (run.step, len(run.history)) == (3, 3)
     assert len(os.listdir(tmp_path)) == 2
-    start = time.monotonic()
     assert dip.Run.load(run.advance(1).save(path), network=network).step == 4
-    assert time.monotonic() - start < 60

@@ -352,11 +352,9 @@ def test_an_answer_works_in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 def test_time_is_shared_by_the_exercises(tmp_path):
     endless = "def rings(*a):\n    while True:\n        pass\n\ndef step_uphill(*a):\n    rings()\n"
-    start = time.monotonic()
     rows = graded(write(tmp_path / "a.ipynb", IMPORTS, endless), seconds=4)
     assert [row.grade for row in rows.values()] == ["timed out"] * 2
     assert [row.message for row in rows.values()][0] == "no answer after 2 s"
-    assert time.monotonic() - start < 30  # torch is loaded in between on a busy machine
 
 
 # --- what of a notebook runs ------------------------------------------------------------------------------

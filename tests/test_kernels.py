@@ -252,15 +252,12 @@ def test_play_knob_pause_scrub_step(page: Page) -> None:
     assert page.value("sum(range(10))") == 45  # a cell runs while it plays
 
     page.drain()
-    start = time.monotonic()
     page.click("play")
     assert "Play" in page.updates("play", "description")
-    delay = time.monotonic() - start
     assert page.value("player.state") == "paused"
     step = page.value("run.step")
     time.sleep(0.2)
     assert page.value("run.step") == step
-    assert delay < 2.0  # 150 ms where nothing else runs
 
     page.move("time", 3)
     page.wait("run.step == 3")

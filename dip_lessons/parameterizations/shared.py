@@ -84,7 +84,7 @@ class Shared(Parameterization):
 
         >>> same = dip.Shared(16, batch=4, layers=[(1, 8)]).common()
         >>> changing = dip.Shared(16, batch=4, layers=[(2, 8)]).common()  # from one map to another
-        >>> torch.equal(same[0], same[3]), torch.equal(changing[0], changing[3])
+        >>> torch.allclose(same[0], same[3]), torch.allclose(changing[0], changing[3])
         (True, False)
         """
         shape = (self.batch, *self.size)
