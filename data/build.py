@@ -176,7 +176,7 @@ def previews(pictures: int = 160, pixels: int = 2048) -> bytes:
     import torch
     import torch.nn.functional as F
 
-    from dip_lessons.generator.mobilestylegan import mean_style, networks
+    from dip_lessons.stylegan.mobilestylegan import mean_style, networks
 
     mapping, synthesis = (network.to(memory_format=torch.channels_last) for network in networks({}))
     generator = torch.Generator().manual_seed(1)
@@ -259,8 +259,8 @@ def digits() -> bytes:
 
 def spherical_cnn() -> bytes:
     """The two networks of lesson 13, trained on upright digits in a minute or two."""
-    from dip_lessons.spherical_cnn import KINDS, on_hemisphere, train
-    from dip_lessons.spherical_cnn import digits as load
+    from dip_lessons.course.spherical_cnn import KINDS, on_hemisphere, train
+    from dip_lessons.course.spherical_cnn import digits as load
 
     pictures, labels = load("train")
     arrays = {}
@@ -273,7 +273,7 @@ def spherical_cnn() -> bytes:
 
 def parameterizations() -> bytes:
     """The benchmark of lesson 15: half an hour of one core, and MobileStyleGAN, which is fetched."""
-    from dip_lessons.benchmark import sweep
+    from dip_lessons.course.benchmark import sweep
 
     file = downloads.parent / "benchmark.npz"
     sweep(file)

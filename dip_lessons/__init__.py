@@ -3,61 +3,42 @@
 parameters → picture → many views → activations → one number → better parameters
 """
 
-from . import assets, check, metrics, spherical_harmonics
-from .environment import budget, by_budget, device, setup
-from .generator import load_generator, load_official
-from .mesh import Mesh, load_mesh, save_mesh
-from .mesh_views import MeshViews, mesh_views, render, turntable
-from .networks import Network, load_network, redirected_relu
-from .objectives import (
-    Objective,
-    activation_grid,
-    alignment,
-    caricature,
-    channel,
-    content,
-    direction,
-    diversity,
-    each,
-    gram,
-    high_frequency,
-    interpolate,
-    l1,
-    layer,
-    logit,
-    neuron,
-    opacity,
-    perceptual_distance,
-    squared_error,
-    style,
-    total_variation,
-)
-from .optimize import Run, RunError, optimize
-from .panorama import TangentViews, look_around, save_panorama, tangent_views
-from .parameterizations import (
-    CPPN,
-    RGBA,
-    DeepImagePrior,
-    Fourier,
-    Parameterization,
-    PhaseOnly,
-    Pixels,
-    Pyramid,
-    Shared,
-    Siren,
-    Solid,
-    SphericalHarmonics,
-    StyleGAN,
-    Texture,
-)
-from .player import Player, choice, compare, pick_channel, play, slider
-from .player.chooser import PictureChooser, choose_picture
-from .player.explore import Explorer, explore
-from .projection import project
-from .rasterize import Camera, rasterize
-from .show import curves, film, finish, say, sheet, show, table
-from .sweep import sweep
-from .viewer import view_mesh, view_panorama
-from .views import Views, random_views, standard_views
+from __future__ import annotations
+
+import ast
+import importlib
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 __version__ = "0.1.0"
+
+
+@cache
+def _vocabulary() -> dict[str, tuple[str, str]]:
+    """{name: (module, name there)}: what ``__init__.pyi`` imports, which type checkers read, too."""
+    lines = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")).body
+    imports = [node for node in lines if isinstance(node, ast.ImportFrom)]
+    return {
+        name.asname or name.name: (node.module or "", name.name) for node in imports for name in node.names
+    }
+
+
+__all__ = list(_vocabulary())
+
+
+def __getattr__(name: str) -> Any:
+    """A name of the vocabulary is imported when it is first used (PEP 562), with the room that it lives in."""
+    if name not in _vocabulary():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, inside = _vocabulary()[name]
+    if module:
+        value = getattr(importlib.import_module(f".{module}", __name__), inside)
+    else:  # a module is part of the vocabulary itself
+        value = importlib.import_module(f".{inside}", __name__)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

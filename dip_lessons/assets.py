@@ -25,7 +25,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from .size import height_width
+from .arguments import height_width
 
 
 class AssetError(Exception):

@@ -6,20 +6,28 @@ it sees them over mid-grey, unless views say otherwise.
 
 from __future__ import annotations
 
-import math
+import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .mesh import Mesh
+from . import registry
 from .networks import LOGITS, Network
 from .objectives import Objective, look
 from .objectives import diversity as unlikeness
-from .panorama import around
-from .rasterize import Camera, across_edges, rasterize, sample_texture
-from .views import Views, composite, standard_views
+from .views.affine import Views, standard_views
+from .views.background import composite
+
+
+def __getattr__(name: str) -> Any:
+    """The measures of panoramas and of textures live in their rooms, which are imported when one is asked for."""
+    if not name.startswith("_"):
+        with contextlib.suppress(KeyError):
+            return registry.find("measure", name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 HELD_OUT_SEED = 20180725  # far from the seeds that runs use: these views were never seen while optimizing
 
@@ -194,128 +202,6 @@ def seam_energy(image: Tensor, axis: str = "x") -> Tensor:
     inside = x.diff(dim=dim).square().mean(dim=(1, 2, 3))
     border = (x.select(dim, 0) - x.select(dim, -1)).square().mean(dim=(1, 2))
     return (border + 1e-12) / (inside + 1e-12)  # a flat picture has no seam
-
-
-@torch.no_grad()
-def pole_energy(image: Tensor) -> Tensor:
-    """How visible the poles of an equirectangular picture are, (B,): 1 means not at all.
-
-    The mean squared step across both poles, from a border row to itself half a turn away, divided by that
-    between neighbouring rows inside: both lie 180°/H apart on the sphere. For the seam at ±180° there is
-    :func:`seam_energy`; where neighbours differ anyway, as in a picture full of dots, :func:`pole_spread`.
-
-    Args:
-        image: equirectangular, (B, C, H, W).
-
-    >>> panorama = dip.SphericalHarmonics(32)().detach()
-    >>> dip.metrics.pole_energy(panorama).item() < 3
-    True
-    >>> ramp = (torch.arange(64) / 64).expand(1, 3, 32, 64)  # all longitudes meet at a pole, and all greys
-    >>> dip.metrics.pole_energy(ramp).item() > 1000
-    True
-    """
-    x = around(image.float())[..., 1:-1]
-    steps = x.diff(dim=-2).square().mean(dim=(1, 3))  # (B, H + 1), the first and the last across a pole
-    inside, poles = steps[:, 1:-1].mean(dim=1), steps[:, [0, -1]].mean(dim=1)
-    return (poles + 1e-12) / (inside + 1e-12)
-
-
-@torch.no_grad()
-def pole_spread(image: Tensor, *, radius: float | None = None) -> Tensor:
-    """How many colours meet at the poles of an equirectangular picture, (B,): 0 means one, 1 means all there are.
-
-    The standard deviation of the colours on a circle around each pole, divided by that of the whole picture: on
-    the sphere a small circle is one small spot.
-
-    Args:
-        radius: of the circles, in degrees; None takes the first row's, 90/H.
-
-    Raises ValueError for a radius that is not above 0 and below 90.
-
-    >>> panorama = dip.SphericalHarmonics(32)().detach()
-    >>> ramp = (torch.arange(64) / 64).expand(1, 3, 32, 64)  # all longitudes meet at a pole, and all greys
-    >>> [round(dip.metrics.pole_spread(image).item(), 1) for image in (panorama, ramp)]
-    [0.2, 1.0]
-    """
-    height, width = image.shape[-2:]
-    radius = 90 / height if radius is None else radius
-    if not 0 < radius < 90:
-        raise ValueError(f"radius is an angle above 0 and below 90 degrees; got {radius!r}")
-    x = image.float()
-    column = torch.arange(360, device=x.device) / 360 * width - 0.5
-    row = radius / 180 * height - 0.5
-    across = (column + 1) * 2 / (width + 1) - 1
-    down = (row + 1) * 2 / (height + 1) - 1
-    circles = torch.stack([torch.stack([across, torch.full_like(across, y)], dim=-1) for y in (down, -down)])
-    met = F.grid_sample(around(x), circles.expand(len(x), -1, -1, -1), align_corners=True)  # (B, C, 2, 360)
-    whole = x.std(dim=(2, 3)).mean(dim=1).clamp(min=1e-4)  # a flat picture has no poles, only rounding
-    return met.std(dim=3).mean(dim=(1, 2)) / whole
-
-
-@torch.no_grad()
-def uv_seam_energy(
-    image: Tensor, mesh: Mesh, *, step: float = 0.02, cameras: Sequence[Camera] | None = None
-) -> Tensor:
-    """How visible the seams of a texture are on the mesh, (B,): 0 means not at all, 1 that its sides are strangers.
-
-    E is the mean squared step of colour across an edge, from places on one face to those opposite on the other.
-    Result: (E where the texture is cut − E elsewhere) / (E of places that have nothing to do with each other − E
-    elsewhere). Edges count by their length and by how many cameras see them, for the inside of a mouth is free.
-
-    Args:
-        image: textures (B, C, H, W).
-        mesh: on which they are wrapped.
-        step: the distance of the two places, in the mesh's unit; in small faces, half their height on each side.
-        cameras: who looks; None takes 32 that are spread evenly over all directions.
-
-    Raises ValueError if the texture is cut nowhere, or everywhere, as far as the cameras see.
-
-    >>> from dip_lessons.mesh import torus
-    >>> x = torch.arange(64) / 64  # which meets itself at the seam: from 1 back to 0
-    >>> ramp, wave = x.expand(1, 3, 64, 64), (0.5 + 0.5 * (2 * torch.pi * x).sin()).expand(1, 3, 64, 64)
-    >>> cameras = dip.turntable(4)
-    >>> torn, whole = (dip.metrics.uv_seam_energy(image, torus(), cameras=cameras) for image in (ramp, wave))
-    >>> (torn > whole).item()
-    True
-    """
-    mesh = mesh.to(image.device)
-    places, cut, points, length = across_edges(mesh, step)
-    weight = length * _times_seen(mesh, points, cameras)  # (8, E)
-    cuts, others = (weight * part for part in (cut, ~cut))
-    if cuts.sum() == 0 or others.sum() == 0:
-        raise ValueError(
-            f"of this mesh's {len(cut)} edges {int(cut.sum())} cut the texture, and cameras see "
-            f"{'none of them' if cuts.sum() == 0 else 'no other'}: nothing to compare"
-        )
-    energies = []
-    for texture in image.float():
-        colour = sample_texture(texture[None], places)  # (8, C, E, 2)
-        squared = (colour[..., 0] - colour[..., 1]).square().mean(dim=1)  # (8, E)
-        at_cuts, elsewhere = ((squared * part).sum() / part.sum() for part in (cuts, others))
-        share = weight[:, None, :, None] / weight.sum() / 2
-        mean = (colour * share).sum(dim=(0, 2, 3), keepdim=True)
-        strangers = 2 * ((colour - mean).square() * share).sum() / colour.shape[1]  # E|x − y|² = 2 Var x
-        energies.append((at_cuts - elsewhere) / (strangers - elsewhere).clamp(min=1e-6))
-    return torch.stack(energies)
-
-
-def _times_seen(mesh: Mesh, points: Tensor, cameras: Sequence[Camera] | None) -> Tensor:
-    """How many cameras see each of the places (…, 3) on the mesh."""
-    if cameras is None:
-        y = 1 - (torch.arange(32) + 0.5) / 16  # a spiral from pole to pole, turned by the golden angle
-        phi = torch.arange(32) * math.pi * (3 - math.sqrt(5))
-        radius = (1 - y * y).sqrt()
-        eyes = 12 * torch.stack([radius * phi.sin(), y, radius * phi.cos()], dim=1)
-        cameras = [Camera((eye[0], eye[1], eye[2])) for eye in eyes.tolist()]
-    side, total = 256, torch.zeros(points.shape[:-1], device=points.device)
-    for camera in cameras:
-        depth = rasterize(mesh, camera, side).depth
-        at = camera.project(points, (side, side))
-        pixel = (at[..., :2] / at[..., 2:].clamp(min=camera.near)).floor().long()
-        inside = ((pixel >= 0) & (pixel < side)).all(dim=-1) & (at[..., 2] >= camera.near)
-        column, row = pixel.clamp(0, side - 1).unbind(dim=-1)
-        total += inside & ((depth[row, column] - at[..., 2]).abs() < 0.03)
-    return total
 
 
 def power_spectrum(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dip_lessons import benchmark
+from dip_lessons.course import benchmark
 
 
 @pytest.fixture(scope="module")

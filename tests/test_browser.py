@@ -650,7 +650,7 @@ PLAYED = float(os.environ.get("DIP_PLAY_SECONDS", "25"))  # ten minutes by hand
 
 LARGE = """
 import os
-sys.modules["dip_lessons.optimize"].CHECKPOINT_BYTES = 2**23  # up to so much, a run remembers more and more
+sys.modules["dip_lessons.run.loop"].CHECKPOINT_BYTES = 2**23  # up to so much, a run remembers more and more
 
 def restless(activations):
     return slow(activations) * (-1) ** (run.step // 50)  # a picture that is done would not be sent again

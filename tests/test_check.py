@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dip_lessons.check import Exercise
+from dip_lessons.course.check import Exercise
 
 
 def case():

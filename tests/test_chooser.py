@@ -10,7 +10,7 @@ from PIL import Image
 
 import dip_lessons as dip
 from dip_lessons import assets
-from dip_lessons.player.chooser import uploaded
+from dip_lessons.notebook.player.chooser import uploaded
 
 
 def file_of(array: np.ndarray, kind: str = "PNG", **options: object) -> bytes:
@@ -108,7 +108,7 @@ def test_a_large_picture_is_the_same_as_made_small_at_once(
 
 def test_what_a_page_without_a_kernel_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = []
-    monkeypatch.setattr("dip_lessons.player.chooser.display", lambda data, raw: shown.append(data))
+    monkeypatch.setattr("dip_lessons.notebook.player.chooser.display", lambda data, raw: shown.append(data))
     chooser = dip.choose_picture()
     chooser._ipython_display_()
     (data,) = shown

@@ -13,7 +13,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from dip_lessons import __main__, assets, doctor
+from dip_lessons import assets
+from dip_lessons.course import commands as __main__
+from dip_lessons.course import doctor
 
 OWNERLESS = "https://github.com/OWNER/dip_lessons"
 
@@ -52,7 +54,7 @@ def course(tmp_path: Path, root: Path) -> Path:
         shutil.copy(root / name, course / name)
     for path in (root / "notebooks").glob("*.ipynb"):
         shutil.copy(path, course / "notebooks")
-    from dip_lessons.environment import SETUP_CELL
+    from dip_lessons.course.environment import SETUP_CELL
 
     badge = (
         f"https://colab.research.google.com/github/OWNER/dip_lessons/blob/main/{__main__.START.as_posix()}"

@@ -17,9 +17,10 @@ from dip_lessons import (
     Pyramid,
     Run,
     Shared,
-    optimize,
 )
-from dip_lessons.parameterizations import color, describe, from_description
+from dip_lessons.parameterizations import color
+from dip_lessons.parameterizations.base import describe, from_description
+from dip_lessons.run import loop as optimize
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -251,7 +252,7 @@ def test_the_global_generator_stays_and_one_seed_gives_one_start(make) -> None:
 
 def test_the_code_of_a_composed_picture_makes_it_again() -> None:
     import dip_lessons as dip
-    from dip_lessons.player.replay import code
+    from dip_lessons.notebook.player.replay import code
 
     for make in MADE:
         for seed in (0, 7):

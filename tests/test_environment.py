@@ -10,7 +10,7 @@ import pytest
 import torch
 import torchvision
 
-from dip_lessons import environment
+from dip_lessons.course import environment
 
 
 def set_budget(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:

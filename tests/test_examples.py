@@ -40,7 +40,7 @@ MODULES = (
     "spherical_cnn",
     "spherical_harmonics",
     "views",
-    "whole_file",
+    "atomic_write",
 )
 TORCHS_OWN = ("forward", "backward", "extra_repr")  # called by torch: a module is called itself
 

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from dip_lessons import choice, slider
 from dip_lessons import explore as make
-from dip_lessons.player import UNNAMED
-from dip_lessons.player import explore as room
-from dip_lessons.player.explore import Explorer
+from dip_lessons.notebook.player import UNNAMED
+from dip_lessons.notebook.player import explore as room
+from dip_lessons.notebook.player.explore import Explorer
 
 pytestmark = pytest.mark.usefixtures("panels_closed")
 

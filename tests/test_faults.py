@@ -16,9 +16,9 @@ import torch
 from test_player import bare, failing, make, message, once_at, shown, tick, tiny_network, wait_for
 
 import dip_lessons as dip
-from dip_lessons import player as room
-from dip_lessons.player import Player, play
-from dip_lessons.player.panel import contact_sheet, encode
+from dip_lessons.notebook import player as room
+from dip_lessons.notebook.player import Player, play
+from dip_lessons.notebook.player.panel import contact_sheet, encode
 
 resource = pytest.importorskip("resource", reason="limits of a process are POSIX's")
 

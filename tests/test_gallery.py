@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dip_lessons.__main__ import main
-from dip_lessons.teaching import gallery
-from dip_lessons.teaching.gallery import header, thumbnail
+from dip_lessons.course.commands import main
+from dip_lessons.course.gallery import gallery, header, thumbnail
 
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))

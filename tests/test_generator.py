@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dip_lessons import assets
-from dip_lessons.generator import Generator, UnknownGenerator, generator, load_generator
-from dip_lessons.generator import __main__ as fetch
-from dip_lessons.generator.mobilestylegan import (
+from dip_lessons.stylegan import UnknownGenerator, generator, load_generator
+from dip_lessons.stylegan import __main__ as fetch
+from dip_lessons.stylegan.generator import Generator
+from dip_lessons.stylegan.mobilestylegan import (
     Block,
     InverseHaar,
     MappingNetwork,
@@ -22,7 +23,7 @@ from dip_lessons.generator.mobilestylegan import (
     SynthesisNetwork,
     mean_style,
 )
-from dip_lessons.generator.openvino import FormatError, constants
+from dip_lessons.stylegan.openvino import FormatError, constants
 
 ORACLE = Path(__file__).parent / "oracles" / "mobilestylegan.npz"
 SYNTHESIS = "mobilestylegan_ffhq/SynthesisNetwork.xml"

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from dip_lessons.__main__ import main
-from dip_lessons.environment import SETUP_CELL
-from dip_lessons.teaching import grade_notebook, notebooks
+from dip_lessons.course import notebooks
+from dip_lessons.course.commands import main
+from dip_lessons.course.environment import SETUP_CELL
+from dip_lessons.course.grade import grade_notebook
 
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dip_lessons.__main__ import main
-from dip_lessons.teaching import handout
+from dip_lessons.course.commands import main
+from dip_lessons.course.handout import handout
 
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jupyter_client import BlockingKernelClient, KernelManager
 
-from dip_lessons.environment import SETUP_CELL
+from dip_lessons.course.environment import SETUP_CELL
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 

@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from dip_lessons import assets
-from dip_lessons.mesh import MESHES, Mesh, load_mesh, save_mesh, sphere, torus
-from dip_lessons.rasterize import coverage, dilate
+from dip_lessons.mesh.export import save_mesh
+from dip_lessons.mesh.mesh import MESHES, Mesh, load_mesh, sphere, torus
+from dip_lessons.mesh.raster import coverage, dilate
 
 SQUARE = """# a square of two units, a triangle's worth of texture each
 v 0 0 0

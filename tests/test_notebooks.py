@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dip_lessons.environment import REPOSITORY, SETUP_CELL
+from dip_lessons.course.environment import REPOSITORY, SETUP_CELL
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dip_lessons import objectives
 from dip_lessons.networks import LOGITS
+from dip_lessons.notebook.player import replay
 from dip_lessons.objectives import (
     PICTURE,
     VIEW,
@@ -34,7 +35,6 @@ from dip_lessons.objectives import (
     squared_error,
     total_variation,
 )
-from dip_lessons.player import replay
 
 MAP, FLAT = "block.2", "fc"
 

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dip_lessons.generator import load_official, official
-from dip_lessons.generator.official import CheckpointError
-from dip_lessons.generator.stylegan2 import SynthesisNetwork, leaky, modulated_convolution, smooth
+from dip_lessons.stylegan import load_official, official
+from dip_lessons.stylegan.official import CheckpointError
+from dip_lessons.stylegan.stylegan2 import SynthesisNetwork, leaky, modulated_convolution, smooth
 
 CHANNELS, STYLE = (6, 5, 4), 8  # at 4, 8, 16 pixels
 ROW = np.array([1, 3, 3, 1]) / 8

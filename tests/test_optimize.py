@@ -29,11 +29,11 @@ from dip_lessons import (
     layer,
     load_network,
     logit,
-    optimize,
     random_views,
 )
+from dip_lessons.run import loop as optimize
 
-room = sys.modules["dip_lessons.optimize"]  # as an attribute of the package, the name is the function
+room = sys.modules["dip_lessons.run.loop"]  # as an attribute of the package, the name is the function
 OutOfMemory = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)  # its name before torch 2.5
 VIEWS = random_views(jitter=2, scale=0.1, rotate=10, blur=0.5)
 

@@ -158,7 +158,7 @@ print(importlib.metadata.version("dip-lessons"))
 def test_the_wheel_installs_the_command(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
-        assert "dip-lessons = dip_lessons.__main__:main" in archive.read(name).decode()
+        assert "dip-lessons = dip_lessons.course.commands:main" in archive.read(name).decode()
 
 
 # --- the package as one imports it ------------------------------------------------------------------------

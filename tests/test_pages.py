@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from test_grade import filled, planted, solutions
 
-from dip_lessons.__main__ import main
+from dip_lessons.course.commands import main
 
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))

@@ -23,11 +23,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 import dip_lessons as dip
-from dip_lessons import player as room
-from dip_lessons.player import Player, choice, compare, pick_channel, play, slider
-from dip_lessons.player import film as reels
-from dip_lessons.player.panel import STYLE, contact_sheet, encode
-from dip_lessons.show import COLORS
+from dip_lessons.notebook import player as room
+from dip_lessons.notebook.display import COLORS
+from dip_lessons.notebook.player import Player, choice, compare, pick_channel, play, slider
+from dip_lessons.notebook.player import film as reels
+from dip_lessons.notebook.player.panel import STYLE, contact_sheet, encode
 
 pytestmark = pytest.mark.usefixtures("panels_closed")
 

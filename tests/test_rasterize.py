@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dip_lessons.mesh import Mesh, load_mesh, sphere, torus
-from dip_lessons.rasterize import (
+from dip_lessons.mesh.mesh import Mesh, load_mesh, sphere, torus
+from dip_lessons.mesh.raster import (
     Camera,
     coverage,
     dilate,

@@ -13,11 +13,19 @@ from PIL import Image
 
 import dip_lessons as dip
 from dip_lessons import assets, metrics
-from dip_lessons import spherical_harmonics as sh
-from dip_lessons.panorama import TangentViews, around, gnomonic, look_around, save_panorama, tangent_views
-from dip_lessons.parameterizations import Fourier, SphericalHarmonics, color, describe, from_description
-from dip_lessons.parameterizations.sphere import degree_scale
-from dip_lessons.player.replay import code
+from dip_lessons.notebook.player.replay import code
+from dip_lessons.parameterizations import Fourier, color
+from dip_lessons.parameterizations.base import describe, from_description
+from dip_lessons.sphere import harmonics as sh
+from dip_lessons.sphere.panorama import (
+    TangentViews,
+    around,
+    gnomonic,
+    look_around,
+    save_panorama,
+    tangent_views,
+)
+from dip_lessons.sphere.picture import SphericalHarmonics, degree_scale
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -9,7 +9,7 @@ import scipy.special
 import scipy.stats
 import torch
 
-from dip_lessons import spherical_harmonics as sh
+from dip_lessons.sphere import harmonics as sh
 
 
 def seeded(seed: int) -> torch.Generator:

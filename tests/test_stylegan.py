@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from dip_lessons import Network, Objective, Run, StyleGAN, optimize, project
-from dip_lessons.generator import Generator
-from dip_lessons.generator.mobilestylegan import MappingNetwork, SynthesisNetwork
-from dip_lessons.parameterizations import describe
-from dip_lessons.parameterizations.stylegan import cloud, spread
+from dip_lessons import Network, Objective, Run, StyleGAN, project
+from dip_lessons.parameterizations.base import describe
+from dip_lessons.run import loop as optimize
+from dip_lessons.stylegan.generator import Generator
+from dip_lessons.stylegan.mobilestylegan import MappingNetwork, SynthesisNetwork
+from dip_lessons.stylegan.picture import cloud, spread
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -19,8 +19,8 @@ from PIL import Image
 from torch import nn
 
 import dip_lessons as dip
-from dip_lessons.__main__ import main
-from dip_lessons.sweep import numbers
+from dip_lessons.course.commands import main
+from dip_lessons.sweeps import numbers
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SMALL = {"size": 32, "steps": 4}

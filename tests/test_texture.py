@@ -7,17 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dip_lessons.views.affine.background import BACKGROUNDS
 
-from dip_lessons import CPPN, Fourier, Objective, Pixels, Run, channel, load_network, optimize
-from dip_lessons.mesh import Mesh, as_mesh, load_mesh, sphere, torus
-from dip_lessons.mesh_views import MeshViews, mesh_views, render, turntable
-from dip_lessons.metrics import uv_seam_energy
-from dip_lessons.parameterizations import describe, from_description
-from dip_lessons.parameterizations.solid import Solid
-from dip_lessons.parameterizations.texture import Texture
-from dip_lessons.player.replay import code
-from dip_lessons.rasterize import Camera, rasterize, sample_texture, texel_places
-from dip_lessons.views import BACKGROUNDS
+from dip_lessons import CPPN, Fourier, Objective, Pixels, Run, channel, load_network
+from dip_lessons.mesh.measures import uv_seam_energy
+from dip_lessons.mesh.mesh import Mesh, as_mesh, load_mesh, sphere, torus
+from dip_lessons.mesh.raster import Camera, rasterize, sample_texture, texel_places
+from dip_lessons.mesh.solid import Solid
+from dip_lessons.mesh.texture import Texture
+from dip_lessons.mesh.views import MeshViews, mesh_views, render, turntable
+from dip_lessons.notebook.player.replay import code
+from dip_lessons.parameterizations.base import describe, from_description
+from dip_lessons.run import loop as optimize
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -16,11 +16,11 @@ import pytest
 import torch
 from PIL import Image
 
-import dip_lessons.viewer as viewer
-from dip_lessons.mesh import load_mesh, torus
-from dip_lessons.mesh_views import render
-from dip_lessons.panorama import look_around
-from dip_lessons.rasterize import Camera
+import dip_lessons.notebook.viewer as viewer
+from dip_lessons.mesh.mesh import load_mesh, torus
+from dip_lessons.mesh.raster import Camera
+from dip_lessons.mesh.views import render
+from dip_lessons.sphere.panorama import look_around
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]

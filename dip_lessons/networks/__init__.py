@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..environment import device as choose_device
+from ..hardware import device as choose_device
 from .embedded import EMBEDDED
 from .network import LOGITS, Layer, Layers, Network, UnknownName
 from .relu import redirected_relu

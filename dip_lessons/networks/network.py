@@ -258,6 +258,14 @@ class Network(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.name}, input normalised and weights frozen inside"
 
+    def has(self, name: str) -> bool:
+        """Whether it has a layer of this name.
+
+        >>> dip.load_network(device="cpu").has("picture")
+        False
+        """
+        return name in dict(self.module.named_modules()) and name != ""
+
     def require(self, layers: Iterable[str]) -> dict[str, nn.Module]:
         """The modules of these layers, the logits left out; raises KeyError for one that does not exist.
 

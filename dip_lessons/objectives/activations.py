@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..networks import LOGITS
-from .objective import Activations, Objective, maker
+from ..registry import enter
+from .objective import Activations, Objective
 
 
-@maker
+@enter("objective")
 def channel(layer: str, index: int) -> Objective:
     """The mean of one channel over its whole map: a texture that the channel likes everywhere.
 
@@ -30,7 +31,7 @@ def channel(layer: str, index: int) -> Objective:
     return _of_channel("channel", layer, index, lambda a: a.reshape(len(a), -1).mean(dim=1))
 
 
-@maker
+@enter("objective")
 def neuron(layer: str, index: int, y: int | None = None, x: int | None = None) -> Objective:
     """One unit of a channel, at row y and column x of its map; the middle where they are left out.
 
@@ -62,7 +63,7 @@ def neuron(layer: str, index: int, y: int | None = None, x: int | None = None) -
     return _of_channel("neuron", layer, index, unit, *place)
 
 
-@maker
+@enter("objective")
 def logit(index: int) -> Objective:
     """The output for one class, before the softmax; ``network.classes.index(name)`` gives the index.
 
@@ -70,10 +71,10 @@ def logit(index: int) -> Objective:
     tensor([0.7000])
     """
     objective = _of_channel("logit", LOGITS, index, lambda a: a)
-    return Objective(objective.function, (LOGITS,), code=f"logit({index})", recipe=("logit", index))
+    return Objective(objective.function, (LOGITS,), code=f"logit({index})", specification=("logit", index))
 
 
-@maker
+@enter("objective")
 def direction(layer: str, vector: Tensor | Sequence[float], power: float = 0.0) -> Objective:
     """A direction v in the space of channels: mean over places of a·v · max(.1, cos(a, v))^power.
 
@@ -107,11 +108,14 @@ def direction(layer: str, vector: Tensor | Sequence[float], power: float = 0.0) 
         return dot.mean(dim=1)
 
     return Objective(
-        along, (layer,), code=f"direction({layer!r}, …)", recipe=("direction", layer, v.tolist(), power)
+        along,
+        (layer,),
+        code=f"direction({layer!r}, …)",
+        specification=("direction", layer, v.tolist(), power),
     )
 
 
-@maker
+@enter("objective")
 def layer(layer: str) -> Objective:
     """The mean square of a whole layer, DeepDream's objective: more of whatever is there.
 
@@ -123,7 +127,7 @@ def layer(layer: str) -> Objective:
         lambda a: a[layer].flatten(1).square().mean(dim=1),
         (layer,),
         code=f"layer({layer!r})",
-        recipe=("layer", layer),
+        specification=("layer", layer),
     )
 
 
@@ -242,4 +246,4 @@ def _of_channel(
         return reduce(a[:, index])
 
     arguments = ", ".join(map(repr, (layer, index, *place)))
-    return Objective(value, (layer,), code=f"{name}({arguments})", recipe=(name, layer, index, *place))
+    return Objective(value, (layer,), code=f"{name}({arguments})", specification=(name, layer, index, *place))

@@ -8,11 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..registry import enter
 from .activations import by_place, direction
-from .objective import MEMORY, Activations, Objective, maker
+from .memory import Memory
+from .objective import Activations, Objective
 
 
-@maker
+@enter("objective")
 def each(*objectives: Objective) -> Objective:
     """Picture i gets objective i: several runs in one.
 
@@ -28,14 +30,14 @@ def each(*objectives: Objective) -> Objective:
     _require_objectives("each", *objectives)
 
     def one_by_one(activations: Activations) -> Tensor:
-        pictures = next(len(a) for name, a in activations.items() if name != MEMORY)
+        pictures = next(len(a) for a in activations.values() if isinstance(a, Tensor))
         if pictures != len(objectives):
             raise ValueError(
                 f"each(…) has {len(objectives)} objectives for {pictures} pictures: make the "
                 f"parameterization with batch={len(objectives)}"
             )
         values = [
-            objective({name: _of_picture(i, name, activations[name]) for name in objective.layers})
+            objective({name: _of_picture(i, activations[name]) for name in objective.layers})
             for i, objective in enumerate(objectives)
         ]
         return torch.cat(values)
@@ -44,16 +46,16 @@ def each(*objectives: Objective) -> Objective:
     codes = [objective.code for objective in objectives]
     if len(codes) > 4:
         codes = [codes[0], "…", codes[-1]]
-    recipes = [objective.recipe for objective in objectives]
+    specifications = [objective.specification for objective in objectives]
     return Objective(
         one_by_one,
         layers,
         code=f"each({', '.join(codes)})",
-        recipe=("each", *recipes) if all(recipes) else None,
+        specification=("each", *specifications) if all(specifications) else None,
     )
 
 
-@maker
+@enter("objective")
 def interpolate(a: Objective, b: Objective) -> Objective:
     """From one objective to another: picture i of B gets (1 − w)·a + w·b with w = i / (B − 1).
 
@@ -73,15 +75,16 @@ def interpolate(a: Objective, b: Objective) -> Objective:
         w = torch.arange(len(first)).to(first) / (len(first) - 1)
         return (1 - w) * first + w * last
 
+    known = (a.specification, b.specification)
     return Objective(
         between,
         a.layers + b.layers,
         code=f"interpolate({a.code}, {b.code})",
-        recipe=("interpolate", a.recipe, b.recipe) if a.recipe and b.recipe else None,
+        specification=("interpolate", *known) if all(known) else None,
     )
 
 
-@maker
+@enter("objective")
 def alignment(layer: str, decay: float = 5.0, reach: int = 4) -> Objective:
     """How little neighbours in the batch differ: −½ Σ_d (mean (a_i − a_{i−d})² + mean (a_i − a_{i+d})²) / decay^d.
 
@@ -120,11 +123,11 @@ def alignment(layer: str, decay: float = 5.0, reach: int = 4) -> Objective:
         nearness,
         (layer,),
         code=f"alignment({layer!r}, {decay!r}, {reach!r})",
-        recipe=("alignment", layer, decay, reach),
+        specification=("alignment", layer, decay, reach),
     )
 
 
-@maker
+@enter("objective")
 def diversity(layer: str) -> Objective:
     """How unlike the other pictures' textures: −Σ_{j≠i} cos(G_i, G_j), with the Gram matrix G = Σ_places a aᵀ.
 
@@ -149,7 +152,7 @@ def diversity(layer: str) -> Objective:
         cosine = gram @ gram.T
         return cosine.diagonal() - cosine.sum(dim=1)
 
-    return Objective(unlikeness, (layer,), code=f"diversity({layer!r})", recipe=("diversity", layer))
+    return Objective(unlikeness, (layer,), code=f"diversity({layer!r})", specification=("diversity", layer))
 
 
 def activation_grid(activation: Tensor, layer: str, rows: int, columns: int, power: float = 2.0) -> Objective:
@@ -193,9 +196,9 @@ def activation_grid(activation: Tensor, layer: str, rows: int, columns: int, pow
     return each(*(direction(layer, vector, power) for vector in vectors))
 
 
-def _of_picture(index: int, name: str, seen: Any) -> Any:
-    """Of what a batch shows, the share of one picture."""
-    return seen.of(index) if name == MEMORY else seen[index : index + 1]
+def _of_picture(index: int, seen: Any) -> Any:
+    """One picture's share of what a batch shows."""
+    return seen.of(index) if isinstance(seen, Memory) else seen[index : index + 1]
 
 
 def _require_objectives(name: str, *objectives: Objective) -> None:

@@ -1,23 +1,24 @@
-"""Objectives, their algebra and their recipes, and the activations that they are functions of."""
+"""Objectives, their algebra and their specifications, and the activations that they are functions of."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import Tensor
 
+from .. import registry
 from .memory import Memory
 
 Activations = Mapping[str, Any]  # tensors; under "memory", a Memory
-Maker = TypeVar("Maker", bound="Callable[..., Objective]")
-PICTURE, VIEW = "picture", "view"  # layers before the network's first: what is drawn, and what it is shown
-MEMORY = "memory"  # and what was seen before
-OUTSIDE = (PICTURE, VIEW, MEMORY)
+# Before the network's first layer: the whole picture, the view that the network is shown; and what was seen before.
+# The package's objectives ask for them by these names, which no layer can have; yours may leave out the brackets
+# where the network has no layer called so.
+PICTURE, VIEW, MEMORY = "<picture>", "<view>", "<memory>"
+OUTSIDE = (PICTURE, VIEW, MEMORY, "picture", "view", "memory")
 SIGNS: dict[str, Callable] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
-MAKERS: dict[str, Callable[..., Objective]] = {}  # what can make an objective again from its recipe
 
 
 class Objective:
@@ -35,7 +36,7 @@ class Objective:
         layers: the names of the layers that the function needs; ``"picture"``, ``"view"`` and ``"memory"`` are
             such names too, see :func:`look`.
         code: how it is written, for captions and for settings that can be copied.
-        recipe: (name, argument, …) of the function that makes it again; without it, it is not stored.
+        specification: (name, argument, …) of the function that makes it again; without it, it is not stored.
 
     >>> a = {"conv": torch.arange(8.0).view(1, 2, 2, 2)}  # one picture, two channels, four places
     >>> peak = dip.Objective(lambda a: a["conv"].amax(dim=(1, 2, 3)), ["conv"])
@@ -51,7 +52,7 @@ class Objective:
         layers: Sequence[str] | str,
         *,
         code: str | None = None,
-        recipe: tuple | None = None,
+        specification: tuple | None = None,
     ) -> None:
         if not callable(function):
             raise TypeError(
@@ -60,15 +61,27 @@ class Objective:
         layers = (layers,) if isinstance(layers, str) else layers
         self.function, self.layers = function, tuple(dict.fromkeys(layers))
         self.code = code or str(getattr(function, "__name__", "objective"))
-        self.recipe = recipe
+        self.specification = specification
 
     def __call__(self, activations: Activations) -> Tensor:
         if not activations:
             raise ValueError(
                 f"{self.code} names no layer: Objective(function, layers=[…]) says which it needs"
             )
-        value = self.function(activations)
-        batch = next((len(a) for name, a in activations.items() if name != MEMORY), 0)
+        # Whoever calls it by hand may leave the brackets of "<picture>" out.
+        bare = {name: name.strip("<>") for name in self.layers if name not in activations}
+        activations = {**activations, **{n: activations[b] for n, b in bare.items() if b in activations}}
+        try:
+            value = self.function(activations)
+        except KeyError as error:
+            (name,) = error.args if len(error.args) == 1 else (None,)
+            if not isinstance(name, str) or name in activations:
+                raise
+            raise ValueError(
+                f"{self.code} reads {name!r}, which it does not ask for: Objective(function, layers=[…, {name!r}]); "
+                f"it asks for {', '.join(map(repr, self.layers))}"
+            ) from error
+        batch = next((len(a) for a in activations.values() if isinstance(a, Tensor)), 0)
         if not isinstance(value, Tensor) or value.shape != (batch,):
             got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(
@@ -80,16 +93,16 @@ class Objective:
     def _with(self, other: Objective | float, sign: str) -> Objective:
         if isinstance(other, Real):
             number = float(other)
-            other = Objective(lambda a: number, (), code=f"{number:g}", recipe=("number", number))
+            other = Objective(lambda a: number, (), code=f"{number:g}", specification=("number", number))
         if not isinstance(other, Objective):
             return NotImplemented
-        recipe = (sign, self.recipe, other.recipe) if self.recipe and other.recipe else None
+        parts = (self.specification, other.specification)
         function = SIGNS[sign]
         return Objective(
             lambda a: function(self.function(a), other.function(a)),
             self.layers + other.layers,
             code=f"({self.code} {sign} {other.code})",
-            recipe=recipe,
+            specification=(sign, *parts) if all(parts) else None,
         )
 
     def __add__(self, other: Objective | float) -> Objective:
@@ -125,8 +138,9 @@ def look(
 ) -> dict[str, Any]:
     """What an objective looks at: activations by name, in the order in which the layers are given.
 
-    ``"picture"`` is the whole picture, ``"view"`` the view of it, ``"memory"`` a :class:`Memory` of the views before;
-    all other names are layers of the network, which runs only if one of them is there.
+    ``"picture"`` is the whole picture, ``"view"`` the view of it, ``"memory"`` a :class:`Memory` of the views before,
+    unless the network has a layer of that name, which is meant then; with angle brackets (``"<picture>"``) they are
+    always meant. All other names are layers of the network, which runs only if one of them is there.
 
     Args:
         network: (pictures, layers) -> {layer: activation}.
@@ -147,43 +161,52 @@ def look(
     >>> {name: tuple(a.shape) for name, a in seen.items()}
     {'features.3': (1, 128, 15, 15), 'picture': (1, 3, 64, 64)}
     """
-    inside = tuple(name for name in layers if name not in OUTSIDE)
+    has = getattr(network, "has", lambda name: False)
+    inside = tuple(name for name in layers if name not in OUTSIDE or has(name))
     seen: dict[str, Any] = {}
     if inside:
         seen |= network(view[:, :3] if view.shape[1] == 4 else view, inside)
-    seen |= {VIEW: view, PICTURE: view if picture is None else picture, MEMORY: memory or Memory()}
+    outside = {"view": view, "picture": view if picture is None else picture, "memory": memory or Memory()}
+    for name in layers:
+        if name in OUTSIDE and name not in inside:
+            seen[name] = outside[name.strip("<>")]
     if missing := [name for name in layers if name not in seen]:
         raise ValueError(f"the network returned no activation for {', '.join(missing)}")
+    if wrong := [name for name in inside if len(seen[name]) != len(view)]:
+        shapes = ", ".join(f"{name} {tuple(seen[name].shape)}" for name in wrong)
+        raise ValueError(
+            f"activations must have one row for each of {len(view)} pictures; got {shapes}: a layer that folds parts "
+            "of a picture into the batch cannot be asked for"
+        )
     return {name: seen[name] for name in layers}
 
 
-def maker(function: Maker) -> Maker:
-    """Decorate a function that makes objectives: recipes that begin with its name call it."""
-    MAKERS[function.__name__] = function
-    return function
-
-
-def is_recipe(argument: object) -> bool:
-    """Whether an argument in a recipe is itself a recipe: a sequence that begins with a name."""
+def is_specification(argument: object) -> bool:
+    """Whether an argument in a specification is itself a specification: a sequence that begins with a name."""
     return isinstance(argument, (list, tuple)) and bool(argument) and isinstance(argument[0], str)
 
 
-def from_recipe(recipe: Sequence) -> Objective:
-    """The objective that a recipe (nested names, numbers and lists) describes; nothing is executed.
+def from_specification(specification: Sequence) -> Objective:
+    """The objective that a specification (nested names, numbers and lists) describes; nothing is executed.
 
-    >>> from dip_lessons.objectives import from_recipe
+    >>> from dip_lessons.objectives import from_specification
     >>> objective = dip.channel("features.9", 10) - 0.1 * dip.total_variation()
-    >>> objective.recipe  # what a run is stored with
+    >>> objective.specification  # what a run is stored with
     ('-', ('channel', 'features.9', 10), ('*', ('total_variation',), ('number', 0.1)))
-    >>> from_recipe(objective.recipe)
+    >>> from_specification(objective.specification)
     (channel('features.9', 10) - (total_variation() * 0.1))
     """
-    name, *arguments = recipe
+    name, *arguments = specification
     if name == "number":
-        return Objective(lambda a: arguments[0], (), code=f"{arguments[0]:g}", recipe=tuple(recipe))
-    arguments = [from_recipe(a) if is_recipe(a) else a for a in arguments]
+        return Objective(
+            lambda a: arguments[0], (), code=f"{arguments[0]:g}", specification=tuple(specification)
+        )
+    arguments = [from_specification(a) if is_specification(a) else a for a in arguments]
     if name in SIGNS:
         return SIGNS[name](*arguments)
-    if name not in MAKERS:
-        raise ValueError(f"there is no objective {name!r} to make again; known are {', '.join(MAKERS)}")
-    return MAKERS[name](*arguments)
+    try:
+        make = registry.find("objective", name)
+    except KeyError as error:
+        known = ", ".join(registry.names("objective"))
+        raise ValueError(f"there is no objective {name!r} to make again; known are {known}") from error
+    return make(*arguments)

@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .objective import PICTURE, VIEW, Activations, Objective, maker
+from ..registry import enter
+from .objective import PICTURE, VIEW, Activations, Objective
 
 
-@maker
+@enter("objective")
 def total_variation() -> Objective:
     """The total variation: mean over pixels of Σ_channels |x[i, j+1] − x[i, j]| + |x[i+1, j] − x[i, j]|.
 
@@ -34,10 +35,10 @@ def total_variation() -> Objective:
         across, down = x.diff(dim=3).abs(), x.diff(dim=2).abs()
         return _per_pixel(across, x) + _per_pixel(down, x)
 
-    return Objective(variation, (PICTURE,), code="total_variation()", recipe=("total_variation",))
+    return Objective(variation, (PICTURE,), code="total_variation()", specification=("total_variation",))
 
 
-@maker
+@enter("objective")
 def l1(centre: float = 0.5) -> Objective:
     """The distance from a flat grey: mean over pixels of Σ_channels |x − centre|.
 
@@ -52,7 +53,7 @@ def l1(centre: float = 0.5) -> Objective:
         x = _colours(activations)
         return _per_pixel((x - centre).abs(), x)
 
-    return Objective(distance, (PICTURE,), code=f"l1({centre!r})", recipe=("l1", centre))
+    return Objective(distance, (PICTURE,), code=f"l1({centre!r})", specification=("l1", centre))
 
 
 def squared_error(image: Tensor) -> Objective:
@@ -80,7 +81,7 @@ def squared_error(image: Tensor) -> Objective:
     return Objective(error, (PICTURE,), code="squared_error(…)")
 
 
-@maker
+@enter("objective")
 def high_frequency() -> Objective:
     """What a blur takes away: mean over pixels of ½ Σ_channels (x − blur(x))², blur(x) held constant.
 
@@ -103,11 +104,11 @@ def high_frequency() -> Objective:
         x = _colours(activations)
         return _per_pixel((x - _blurred(x.detach())).square() / 2, x)
 
-    return Objective(residual, (PICTURE,), code="high_frequency()", recipe=("high_frequency",))
+    return Objective(residual, (PICTURE,), code="high_frequency()", specification=("high_frequency",))
 
 
-@maker
-def opacity(of: str = PICTURE) -> Objective:
+@enter("objective")
+def opacity(of: str = "picture") -> Objective:
     """The mean alpha, from 0 (nothing is there) to 1 (all is covered).
 
     Args:
@@ -119,11 +120,12 @@ def opacity(of: str = PICTURE) -> Objective:
     >>> dip.opacity()({"picture": picture})
     tensor([0.2500])
     """
-    if of not in (PICTURE, VIEW):
-        raise ValueError(f"opacity is that of the {PICTURE!r} or of the {VIEW!r}; got {of!r}")
+    if of not in ("picture", "view"):
+        raise ValueError(f"opacity is that of the 'picture' or of the 'view'; got {of!r}")
+    layer = PICTURE if of == "picture" else VIEW
 
     def alpha(activations: Activations) -> Tensor:
-        rgba = activations[of]
+        rgba = activations[layer]
         if rgba.ndim != 4 or rgba.shape[1] != 4:
             raise ValueError(
                 f"opacity needs the alpha of an RGBA {of}, (B, 4, H, W); got {tuple(rgba.shape)}: take a "
@@ -131,7 +133,7 @@ def opacity(of: str = PICTURE) -> Objective:
             )
         return rgba[:, 3].mean(dim=(1, 2))
 
-    return Objective(alpha, (of,), code=f"opacity({of!r})", recipe=("opacity", of))
+    return Objective(alpha, (layer,), code=f"opacity({of!r})", specification=("opacity", of))
 
 
 def _colours(activations: Activations) -> Tensor:

@@ -1,10 +1,15 @@
-"""Pictures as differentiable functions of parameters: one file each."""
+"""Pictures as differentiable functions of parameters: parameters → picture, one file each.
 
-from collections.abc import Mapping
+base.py          what all share: size, batch, first values, settings that a run is stored with
+color.py         decorrelated colours; the sigmoid that ends in [0, 1]
+pixels.py        one number a pixel; fourier.py, pyramid.py, phase_only.py: better coordinates
+coordinates.py   CPPN and Siren, networks of (x, y); prior.py: a convolutional network's build
+shared.py        frames with a part in common; rgba.py: pictures with transparency
 
-from torch import nn
+They know no network and no objective. Begin reading with base.py and pixels.py.
+"""
 
-from .base import Parameterization
+from .base import Parameterization, describe, from_description
 from .coordinates import CPPN, Siren
 from .fourier import Fourier
 from .phase_only import PhaseOnly
@@ -13,10 +18,6 @@ from .prior import DeepImagePrior
 from .pyramid import Pyramid
 from .rgba import RGBA
 from .shared import Shared
-from .solid import Solid
-from .sphere import SphericalHarmonics
-from .stylegan import StyleGAN
-from .texture import Texture
 
 __all__ = [
     "CPPN",
@@ -29,36 +30,4 @@ __all__ = [
     "Pyramid",
     "Shared",
     "Siren",
-    "Solid",
-    "SphericalHarmonics",
-    "StyleGAN",
-    "Texture",
 ]
-
-
-def describe(picture: Parameterization) -> dict | None:
-    """A parameterization of the package as plain data: {"kind": its name, "settings": its arguments}.
-
-    Parameterizations that it is made of are described likewise. None for one that is not the package's own,
-    or is made of something else that is not.
-    """
-    kind, settings = type(picture), {}
-    if globals().get(kind.__name__) is not kind:
-        return None
-    for name, value in picture.settings().items():
-        settings[name] = describe(value) if isinstance(value, Parameterization) else value
-        if isinstance(value, nn.Module) and not isinstance(settings[name], dict):
-            return None
-    return {"kind": kind.__name__, "settings": settings}
-
-
-def from_description(description: Mapping) -> Parameterization:
-    """The inverse of :func:`describe`: the same shape, not the same values. Raises ValueError for another kind."""
-    kind = description["kind"]
-    if kind not in __all__ or kind == "Parameterization" or description["settings"] is None:
-        raise ValueError(f"there is no parameterization {kind!r} to make again")
-    settings = {
-        name: from_description(value) if isinstance(value, Mapping) else value
-        for name, value in description["settings"].items()
-    }
-    return globals()[kind](**settings)

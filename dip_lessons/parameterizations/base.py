@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from ..size import height_width
+from .. import registry
+from ..arguments import height_width, known_device, whole
 from .color import from_image, to_image
 
 if TYPE_CHECKING:
@@ -17,40 +20,50 @@ if TYPE_CHECKING:
 class Parameterization(nn.Module):
     """A picture that is a differentiable function of parameters: call it without argument to get the picture.
 
-    A subclass calls this constructor, makes parameters (``nn.Parameter``), and writes its formula in
+    A subclass calls this constructor, makes its parameters with :meth:`trainable`, and writes its formula in
     ``raw``: the picture before colours and sigmoid. (Or in ``forward``, which returns (B, C, H, W), float32, in
-    [0, 1].) Where the formula has an inverse, it is ``set_raw``. Those of the package also take ``device``, where their
-    parameters live; None is the CPU.
+    [0, 1].) Where the formula has an inverse, it is ``set_raw``. The arguments that a subclass was made with are
+    remembered; with ``@registry.enter("parameterization")`` before the class, runs are stored with them.
 
     Args:
-        size: an int, or (H, W), in pixels.
+        size: a whole number, or (H, W), in pixels.
         batch: the number B of pictures.
         channels: 3 (RGB), 4 (RGB and alpha) or 1 (grey).
         decorrelate: whether the first three channels of ``raw`` are decorrelated colours (see ``color.py``)
             or logits of RGB.
         generator: where the first values are drawn from, on the CPU, so that one seed gives one start on
             every device. None stands for a fresh generator with seed 0.
-        options: what else the subclass was made with; together with the above it is enough to make it again.
+        device: where the parameters live; None is the CPU.
 
-    Raises ValueError for a size, a batch or channels that make no sense.
+    Raises ValueError for a size, a batch, channels or a device that make no sense.
 
     >>> class Grey(dip.Parameterization):  # a picture of three parameters
-    ...     def __init__(self, size):
-    ...         super().__init__(size)
-    ...         self.level = torch.nn.Parameter(torch.zeros(1, 3, 1, 1))
+    ...     def __init__(self, size, *, level=0.0, **shared):
+    ...         super().__init__(size, **shared)
+    ...         self.level = self.trainable(torch.full((1, 3, 1, 1), level))
     ...
     ...     def raw(self):
     ...         return self.level.expand(1, 3, *self.size)
     >>> Grey((2, 4))().shape, Grey(2)().mean().item()
     (torch.Size([1, 3, 2, 4]), 0.5)
+    >>> Grey(2, level=0.5)
+    Grey(size=(2, 2), level=0.5, batch=1, channels=3)
     """
 
     # Names of plain attributes that may be changed while it is being optimized.
     adjustable: tuple[str, ...] = ()
     # The learning rate for Adam that :func:`dip_lessons.optimize` takes where none is given.
     lr: float = 0.05
-    # Columns for each row of a picture whose size is an int.
+    # Columns for each row of a picture whose size is a whole number.
     aspect: int = 1
+    arguments: dict[str, Any]  # what it was made with, defaults included; without generator and device
+
+    def __new__(cls, *args: object, **options: object) -> Self:
+        self = super().__new__(cls)
+        object.__setattr__(
+            self, "arguments", _remembered(cls, args, options)
+        )  # before torch's own constructor
+        return self
 
     def __init__(
         self,
@@ -60,17 +73,47 @@ class Parameterization(nn.Module):
         channels: int = 3,
         decorrelate: bool = False,
         generator: torch.Generator | None = None,
-        **options: object,
+        device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
         self.size = height_width(size, self.aspect)
-        if not (isinstance(batch, int) and batch > 0):
-            raise ValueError(f"batch is the number of pictures and must be a positive int; got {batch!r}")
+        self.batch, self.channels = whole(batch, "batch", 1), channels
         if channels not in (1, 3, 4):
             raise ValueError(f"channels must be 3 (RGB), 4 (RGB and alpha) or 1 (grey); got {channels!r}")
-        self.batch, self.channels, self.decorrelate = batch, channels, decorrelate
+        self.decorrelate = decorrelate
         self.generator = torch.Generator().manual_seed(0) if generator is None else generator
-        self.options = options
+        self._made_on = known_device(device) or torch.device("cpu")
+
+    def trainable(self, values: Tensor) -> nn.Parameter:
+        """A parameter with these first values, float32, on the device that was asked for.
+
+        >>> picture = dip.Pixels(8)
+        >>> picture.trainable(torch.zeros(2, 3, dtype=torch.float64)).dtype
+        torch.float32
+        """
+        return nn.Parameter(self._own(values))
+
+    def constant(self, name: str, values: Tensor, *, stored: bool = False) -> None:
+        """Keep numbers that do not change under a name: they move with the picture from device to device.
+
+        Args:
+            name: of the attribute.
+            values: any tensor; it becomes float32.
+            stored: whether they are part of ``state_dict``, which what the arguments decide need not be.
+
+        >>> picture = dip.Pixels(8)
+        >>> picture.constant("mask", torch.ones(8, 8))
+        >>> picture.mask.shape, list(picture.state_dict())
+        (torch.Size([8, 8]), ['values'])
+        """
+        self.register_buffer(name, self._own(values), persistent=stored)
+
+    def _own(self, values: Tensor) -> Tensor:
+        first = next(self.parameters(), None)
+        place = self._made_on if first is None else first.device
+        with torch.inference_mode(False):  # what is made inside a user's inference mode could not be trained
+            values = values.to(place, torch.float32)
+            return values.clone() if values.is_inference() else values
 
     def raw(self) -> Tensor:
         """The picture before colours and sigmoid, (B, C, H, W): any real numbers.
@@ -84,13 +127,19 @@ class Parameterization(nn.Module):
     def forward(self) -> Tensor:
         return to_image(self.raw(), self.decorrelate)
 
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        with torch.autocast(
+            self._made_on.type, enabled=False
+        ):  # pictures are float32, whatever is around them
+            return super().__call__(*args, **options)
+
     def sample(self, generator: torch.Generator) -> Tensor:
         """The picture that one step of an optimization works on: the picture itself, unless a subclass draws
         something anew for each step, from the run's generator.
 
         >>> generator = torch.Generator().manual_seed(0)
-        >>> waves, prior = dip.Fourier(8), dip.DeepImagePrior(8, widths=(4, 8))
-        >>> torch.equal(waves.sample(generator), waves())
+        >>> fourier, prior = dip.Fourier(8), dip.DeepImagePrior(8, widths=(4, 8))
+        >>> torch.equal(fourier.sample(generator), fourier())
         True
         >>> torch.equal(prior.sample(generator), prior())  # whose input gets new noise at each step
         False
@@ -113,7 +162,7 @@ class Parameterization(nn.Module):
         """Start from a picture (B or 1, C, H, W) in [0, 1]: exact to 1e-4 where the formula has an inverse,
         else fitted (see :meth:`fit`).
 
-        Raises ValueError for what is no such picture.
+        Raises ValueError for a tensor that is not such a picture.
 
         >>> photo = dip.assets.picture("chelsea", (32, 32))
         >>> picture = dip.Fourier(32).set_image(photo)
@@ -134,7 +183,7 @@ class Parameterization(nn.Module):
             steps: of Adam.
             lr: learning rate; None takes the parameterization's own.
 
-        Raises ValueError for what is no such picture.
+        Raises ValueError for a tensor that is not such a picture.
 
         >>> photo, picture = dip.assets.picture("chelsea", (16, 16)), dip.CPPN(16)  # which has no inverse
         >>> before = (picture() - photo).square().mean().item()
@@ -145,7 +194,7 @@ class Parameterization(nn.Module):
         image = self.checked(image)
         optimizer = torch.optim.Adam([p for p in self.parameters() if p.requires_grad], lr=lr or self.lr)
         generator = torch.Generator().manual_seed(0)
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             for _ in range(steps):
                 optimizer.zero_grad()
                 (self.sample(generator) - image).square().mean().backward()
@@ -159,7 +208,7 @@ class Parameterization(nn.Module):
         Args:
             other: a parameterization made with the same settings.
             t: a number; a loop there and back is t = (1 − cos 2πs) / 2 for s from 0 to 1.
-            options: handed to ``forward``, such as ``size`` for pictures that are functions of the place.
+            options: handed to ``forward``, such as ``size`` for pictures that are functions of the position.
 
         Raises ValueError if the two have other parameters.
 
@@ -185,7 +234,8 @@ class Parameterization(nn.Module):
         >>> torch.equal(a.noise(2, 3), b.noise(2, 3))
         True
         """
-        return torch.randn(shape, generator=self.generator, device=self.generator.device).cpu()
+        source = self.generator
+        return torch.randn(shape, generator=source, device=source.device, dtype=torch.float32).cpu()
 
     def uniform(self, *shape: int) -> Tensor:
         """Numbers of this shape, uniform in [−1, 1), from the generator of the constructor.
@@ -194,17 +244,28 @@ class Parameterization(nn.Module):
         >>> bool((u >= -1).all() and (u < 1).all())
         True
         """
-        return 2 * torch.rand(shape, generator=self.generator, device=self.generator.device).cpu() - 1
+        source = self.generator
+        return 2 * torch.rand(shape, generator=source, device=source.device, dtype=torch.float32).cpu() - 1
 
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         """Constructor arguments that make a parameterization of the same shape (not the same values).
 
         >>> dip.Fourier(8, decay=0.5).settings()
-        {'size': (8, 8), 'batch': 1, 'channels': 3, 'decorrelate': True, 'sd': 0.01, 'decay': 0.5}
+        {'size': (8, 8), 'decay': 0.5, 'decorrelate': True, 'sd': 0.01, 'batch': 1, 'channels': 3}
         """
         now = {name: getattr(self, name) for name in self.adjustable}
-        shared = {"size": self.size, "batch": self.batch, "channels": self.channels}
-        return {**shared, "decorrelate": self.decorrelate, **self.options, **now}
+        size = {"size": self.size} if "size" in self.arguments else {}
+        return {**self.arguments, **size, **now}
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What a ``state_dict`` holds besides tensors: what can be adjusted, as it is now."""
+        return {name: getattr(self, name) for name in self.adjustable}
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of :meth:`get_extra_state`."""
+        for name in self.adjustable:
+            if name in state:
+                setattr(self, name, state[name])
 
     def checked(self, image: Tensor) -> Tensor:
         """``image`` as (B, C, H, W) on this device, or a ValueError that says what does not fit.
@@ -225,3 +286,67 @@ class Parameterization(nn.Module):
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in self.settings().items())
+
+
+def parameters_of(kind: type) -> dict[str, inspect.Parameter]:
+    """The arguments of a parameterization's constructor by name, those that it hands on to its bases included."""
+    found: dict[str, inspect.Parameter] = {}
+    for base in kind.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        _, *own = inspect.signature(base.__init__).parameters.values()
+        hands_on = any(p.kind is p.VAR_KEYWORD for p in own)
+        # The base's decorrelate is a subclass's own affair: it names it if it has it.
+        skipped = {"decorrelate"} if base is Parameterization and found else set()
+        for p in own:
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in skipped:
+                found.setdefault(p.name, p)
+        if not hands_on:
+            break
+    return found
+
+
+def _remembered(kind: type, args: tuple, options: Mapping[str, Any]) -> dict[str, Any]:
+    known = parameters_of(kind)
+    defaults = {name: p.default for name, p in known.items() if p.default is not p.empty}
+    given = {**defaults, **dict(zip(known, args, strict=False)), **options}
+    order = [*known, *(name for name in options if name not in known)]
+    return {name: given[name] for name in order if name in given and name not in ("generator", "device")}
+
+
+def describe(picture: Parameterization) -> dict | None:
+    """A parameterization as plain data: {"kind": its name, "settings": its arguments, "room": where it lives}.
+
+    Parameterizations that it is made of are described likewise; what has a ``reference`` (a mesh), by that. None
+    for one that was not entered in the registry, or is made of another module.
+    """
+    kind, settings = type(picture), {}
+    if not registry.knows("parameterization", kind):
+        return None
+    for name, value in picture.settings().items():
+        settings[name] = describe(value) if isinstance(value, Parameterization) else plain(value)
+        if isinstance(value, nn.Module) and not isinstance(settings[name], dict):
+            return None
+    room = registry.room_of(kind)
+    return {"kind": kind.__name__, "settings": settings, **({"room": room} if room else {})}
+
+
+def plain(value: Any) -> Any:
+    """What stands for a value in a file: a mesh's name or tensors for the mesh, the value itself for others."""
+    return getattr(value, "reference", value)
+
+
+def from_description(description: Mapping[str, Any]) -> Parameterization:
+    """The inverse of :func:`describe`: the same shape, not the same values. Raises ValueError for another kind."""
+    kind = description["kind"]
+    try:
+        made = registry.find("parameterization", kind, description.get("room"))
+    except KeyError:
+        made = None
+    if made is None or description["settings"] is None:
+        raise ValueError(f"there is no parameterization {kind!r} to make again")
+    settings = {
+        name: from_description(value) if isinstance(value, Mapping) else value
+        for name, value in description["settings"].items()
+    }
+    return made(**settings)

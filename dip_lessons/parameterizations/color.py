@@ -9,11 +9,15 @@ COVARIANCE = torch.tensor(
         [0.07911157, 0.06922007, 0.0629285],
         [0.06922007, 0.07536791, 0.07108173],
         [0.0629285, 0.07108173, 0.08204902],
-    ]
+    ],
+    dtype=torch.float32,
+    device="cpu",
 )
 
 # A (rounded) square root of it: A Aᵀ ≈ COVARIANCE. Its columns are lightness, blue–yellow and green–magenta.
-ROOT = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
+ROOT = torch.tensor(
+    [[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]], dtype=torch.float32, device="cpu"
+)
 BASIS = ROOT / ROOT.norm(dim=0).max()  # the longest column has length 1
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..size import height_width
+from ..arguments import height_width, whole
+from ..registry import enter
 from .base import Parameterization
 from .color import to_image
 
+CPU: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}  # whatever the host has for defaults
 Activation = Callable[[Tensor], tuple[Tensor, ...]]
 
 
@@ -49,12 +52,12 @@ def places(size: tuple[int, int], extent: float, tile: bool = False) -> Tensor:
     """
     height, width = size
     if tile:
-        turns = [2 * math.pi * torch.arange(n) / n for n in (height, width)]
+        turns = [2 * math.pi * torch.arange(n, **CPU) / n for n in (height, width)]
         y, x = torch.meshgrid(*turns, indexing="ij")
         return math.sqrt(2) * torch.stack([x.sin(), x.cos(), y.sin(), y.cos()]).flatten(1)
     longest = max(height - 1, width - 1, 1)
-    rows = torch.linspace(-extent, extent, height) * (height - 1) / longest
-    columns = torch.linspace(-extent, extent, width) * (width - 1) / longest
+    rows = torch.linspace(-extent, extent, height, **CPU) * (height - 1) / longest
+    columns = torch.linspace(-extent, extent, width, **CPU) * (width - 1) / longest
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     return torch.stack([x, y]).flatten(1)
 
@@ -91,6 +94,7 @@ class Coordinates(Parameterization):
         return to_image(self.raw(None if size is None else height_width(size)), self.decorrelate)
 
 
+@enter("parameterization")
 class CPPN(Coordinates):
     """A compositional pattern-producing network: the article's "light paintings".
 
@@ -125,47 +129,32 @@ class CPPN(Coordinates):
         self,
         size: int | tuple[int, int],
         *,
-        batch: int = 1,
-        channels: int = 3,
         layers: int = 8,
         units: int = 24,
         activation: str = "composite",
         extent: float = math.sqrt(3),
         tile: bool = False,
         decorrelate: bool = False,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
+        **shared: Any,
     ) -> None:
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}; got {activation!r}")
-        check_layers(layers, units)
-        super().__init__(
-            size,
-            batch=batch,
-            channels=channels,
-            decorrelate=decorrelate,
-            generator=generator,
-            layers=layers,
-            units=units,
-            activation=activation,
-            extent=extent,
-            tile=tile,
-        )
+        layers, units = whole(layers, "layers", 1), whole(units, "units", 1)
+        super().__init__(size, decorrelate=decorrelate, **shared)
         self.extent, self.tile = extent, tile
         self.activation = ACTIVATIONS[activation]
-        wide = units * len(self.activation(torch.zeros(1)))
+        wide = units * len(self.activation(torch.zeros(1, device="cpu")))
         inputs = [4 if tile else 2, *[wide] * (layers - 1)]
-        starts = [self.noise(batch, units, n) / math.sqrt(n) for n in inputs]
-        starts += [torch.zeros(batch, channels, wide)]
-        self.weights = nn.ParameterList(nn.Parameter(w.to(device)) for w in starts)
-        self.biases = nn.ParameterList(
-            nn.Parameter(torch.zeros(batch, w.shape[1], 1).to(device)) for w in starts
-        )
+        starts = [self.noise(self.batch, units, n) / math.sqrt(n) for n in inputs]
+        starts += [starts[0].new_zeros(self.batch, self.channels, wide)]
+        self.weights = nn.ParameterList(map(self.trainable, starts))
+        self.biases = nn.ParameterList(self.trainable(torch.zeros_like(w[:, :, :1])) for w in starts)
 
     def features(self, x: Tensor, layer: int) -> tuple[Tensor, ...]:
         return self.activation(x)
 
 
+@enter("parameterization")
 class Siren(Coordinates):
     """A sinusoidal representation network: every layer is sin(ω₀ (W x + b)), so that fine detail is learnable.
 
@@ -194,48 +183,29 @@ class Siren(Coordinates):
         self,
         size: int | tuple[int, int],
         *,
-        batch: int = 1,
-        channels: int = 3,
         layers: int = 3,
         units: int = 64,
         omega: float = 30.0,
         tile: bool = False,
         decorrelate: bool = False,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
+        **shared: Any,
     ) -> None:
         if not (math.isfinite(omega) and omega > 0):
             raise ValueError(f"omega is a frequency and must be a number above 0; got {omega!r}")
-        check_layers(layers, units)
-        super().__init__(
-            size,
-            batch=batch,
-            channels=channels,
-            decorrelate=decorrelate,
-            generator=generator,
-            layers=layers,
-            units=units,
-            omega=omega,
-            tile=tile,
-        )
+        layers, units = whole(layers, "layers", 1), whole(units, "units", 1)
+        super().__init__(size, decorrelate=decorrelate, **shared)
         self.extent, self.tile, self.omega = 1.0, tile, omega
         inputs = [4 if tile else 2, *[units] * layers]
-        outputs = [*[units] * layers, channels]
+        outputs = [*[units] * layers, self.channels]
         bounds = [1 / inputs[0], *[math.sqrt(6 / n) / omega for n in inputs[1:]]]
         shapes = list(zip(outputs, inputs, bounds, strict=True))
         self.weights = nn.ParameterList(
-            nn.Parameter((b * self.uniform(batch, out, n)).to(device)) for out, n, b in shapes
+            self.trainable(b * self.uniform(self.batch, out, n)) for out, n, b in shapes
         )
         # torch's own start for the bias of a linear layer, which the authors keep
         self.biases = nn.ParameterList(
-            nn.Parameter((self.uniform(batch, out, 1) / math.sqrt(n)).to(device)) for out, n, _ in shapes
+            self.trainable(self.uniform(self.batch, out, 1) / math.sqrt(n)) for out, n, _ in shapes
         )
 
     def features(self, x: Tensor, layer: int) -> tuple[Tensor, ...]:
         return ((self.omega * x).sin(),)
-
-
-def check_layers(layers: int, units: int) -> None:
-    for name, value in {"layers": layers, "units": units}.items():
-        if not (isinstance(value, int) and not isinstance(value, bool) and value > 0):
-            raise ValueError(f"{name} must be a whole number above 0; got {value!r}")

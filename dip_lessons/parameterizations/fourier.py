@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ..registry import enter
 from .base import Parameterization
 
 
@@ -20,8 +22,8 @@ def frequencies(height: int, width: int) -> Tensor:
     >>> fourier.frequencies(4, 4)[0]
     tensor([0.0000, 0.2500, 0.5000])
     """
-    fy = torch.fft.fftfreq(height)[:, None]
-    fx = torch.fft.rfftfreq(width)[None, :]
+    fy = torch.fft.fftfreq(height, dtype=torch.float32, device="cpu")[:, None]
+    fx = torch.fft.rfftfreq(width, dtype=torch.float32, device="cpu")[None, :]
     return torch.sqrt(fx**2 + fy**2)
 
 
@@ -60,6 +62,7 @@ def irfft2(spectrum: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.fft.irfft(torch.fft.ifft(spectrum, dim=-2, norm="ortho"), n=size[1], norm="ortho")
 
 
+@enter("parameterization")
 class Fourier(Parameterization):
     """The picture σ(A · F⁻¹(s·θ) / 4): complex coefficients θ, scaled by s = 1/f^decay, made into waves.
 
@@ -93,21 +96,18 @@ class Fourier(Parameterization):
         self,
         size: int | tuple[int, int],
         *,
-        batch: int = 1,
-        channels: int = 3,
         decay: float = 1.0,
         decorrelate: bool = True,
         sd: float = 0.01,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            size, batch=batch, channels=channels, decorrelate=decorrelate, generator=generator, sd=sd
-        )
+        super().__init__(size, decorrelate=decorrelate, **shared)
         self.decay = decay
         height, width = self.size
-        start = sd * self.noise(batch, channels, height, width // 2 + 1, 2)  # last axis: real, imaginary
-        self.coefficients = nn.Parameter(start.to(device))
+        start = sd * self.noise(
+            self.batch, self.channels, height, width // 2 + 1, 2
+        )  # last axis: real, imaginary
+        self.coefficients = self.trainable(start)
 
     @property
     def decay(self) -> float:
@@ -122,9 +122,7 @@ class Fourier(Parameterization):
         scale = spectrum_scale(*self.size, self._decay) / 4
         # For the real and for the imaginary part, laid out: a product with what is expanded takes longer.
         scale = torch.stack([scale, scale], dim=-1)
-        self.register_buffer("scale", scale, persistent=False)
-        if parameters := list(self.parameters()):
-            self.scale = self.scale.to(parameters[0].device)
+        self.constant("scale", scale)
 
     def raw(self) -> Tensor:
         spectrum = torch.view_as_complex(self.coefficients * self.scale)  # (B, C, H, W//2 + 1)

@@ -7,9 +7,10 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import assets
+from ..registry import enter
 from .base import Parameterization
 from .color import from_image
 from .fourier import frequencies, irfft2
@@ -31,15 +32,17 @@ def natural_spectrum() -> tuple[Tensor, Tensor]:
     >>> bool((amplitude[:, 0] > 10 * amplitude[:, -1]).all())  # long waves are strong
     True
     """
-    window = torch.hann_window(SIDE)[:, None] * torch.hann_window(SIDE)
+    window = torch.hann_window(SIDE, dtype=torch.float32, device="cpu")
+    window = window[:, None] * window
     window = window / window.square().mean().sqrt()
-    amplitudes = torch.zeros(3, SIDE, SIDE // 2 + 1)
+    amplitudes = torch.zeros(3, SIDE, SIDE // 2 + 1, dtype=torch.float32, device="cpu")
     for name in assets.pictures():
         z = from_image(assets.picture(name, (SIDE, SIDE)).clamp(0.02, 0.98))  # or black would be −9
         z = (z - z.mean(dim=(2, 3), keepdim=True)) * window
         amplitudes += torch.fft.rfft2(z[0], norm="ortho").abs() / len(assets.pictures())
     f = frequencies(SIDE, SIDE)
-    edges = torch.logspace(math.log10(1.5 / SIDE), math.log10(float(f.max()) + 1e-6), RINGS + 1)
+    first, last = math.log10(1.5 / SIDE), math.log10(float(f.max()) + 1e-6)
+    edges = torch.logspace(first, last, RINGS + 1, dtype=torch.float32, device="cpu")
     rings = [(f >= low) & (f < high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
     rings = [ring for ring in rings if ring.any()]
     means = torch.stack([amplitudes[:, ring].mean(dim=1) for ring in rings], dim=1)
@@ -89,6 +92,7 @@ class _Phasor(torch.autograd.Function):
         return None, torch.addcmul(x * gy, y, gx, value=-1)
 
 
+@enter("parameterization")
 class PhaseOnly(Parameterization):
     """The picture σ(A · F⁻¹(M · e^{iφ})): the magnitudes M are those of natural pictures, only the phases φ change.
 
@@ -123,11 +127,11 @@ class PhaseOnly(Parameterization):
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ) -> None:
-        super().__init__(size, batch=batch, decorrelate=True, generator=generator)
+        super().__init__(size, batch=batch, decorrelate=True, generator=generator, device=device)
         height, width = self.size
-        start = math.pi * self.uniform(batch, 3, height, width // 2 + 1)  # in [−π, π)
-        self.phase = nn.Parameter(start.to(device))
-        self.register_buffer("magnitude", natural_magnitude(height, width).to(device), persistent=False)
+        start = math.pi * self.uniform(self.batch, 3, height, width // 2 + 1)  # in [−π, π)
+        self.phase = self.trainable(start)
+        self.constant("magnitude", natural_magnitude(height, width))
 
     def raw(self) -> Tensor:
         return irfft2(_Phasor.apply(self.magnitude, self.phase), self.size)
@@ -135,6 +139,3 @@ class PhaseOnly(Parameterization):
     def set_raw(self, z: Tensor) -> None:
         """The phases of z: the nearest picture with natural magnitudes."""
         self.phase.copy_(torch.fft.rfft2(z, norm="ortho").angle())
-
-    def settings(self) -> dict[str, object]:
-        return {"size": self.size, "batch": self.batch}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from typing import Any
 
+from torch import Tensor
+
+from ..registry import enter
 from .base import Parameterization
 
 
+@enter("parameterization")
 class Pixels(Parameterization):
     """The picture σ(θ), or σ(Aθ) with decorrelated colour: each pixel has parameters of its own.
 
@@ -28,17 +31,12 @@ class Pixels(Parameterization):
         self,
         size: int | tuple[int, int],
         *,
-        batch: int = 1,
-        channels: int = 3,
         decorrelate: bool = False,
         sd: float = 0.01,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            size, batch=batch, channels=channels, decorrelate=decorrelate, generator=generator, sd=sd
-        )
-        self.values = nn.Parameter((sd * self.noise(batch, channels, *self.size)).to(device))
+        super().__init__(size, decorrelate=decorrelate, **shared)
+        self.values = self.trainable(sd * self.noise(self.batch, self.channels, *self.size))
 
     def raw(self) -> Tensor:
         return self.values

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..arguments import whole
+from ..registry import enter
 from .base import Parameterization
 from .color import to_image
+
+WIDTHS = (16, 32, 64, 128, 128)  # channels from fine to coarse
 
 
 class Convolution(nn.Sequential):
@@ -44,6 +49,7 @@ class Hourglass(nn.Module):
         return self.up(self.norm(torch.cat([self.skip(x), below], dim=1)))
 
 
+@enter("parameterization")
 class DeepImagePrior(Parameterization):
     """The picture σ(f(z)): z is fixed noise, the parameters are the weights of a convolutional network f.
 
@@ -52,7 +58,8 @@ class DeepImagePrior(Parameterization):
     Args:
         size, batch, channels, decorrelate, generator, device: see :class:`Parameterization`. Each picture has a
             network of its own.
-        widths: channels at each scale, from fine to coarse; each scale halves the resolution.
+        widths: channels at each scale, from fine to coarse; each scale halves the resolution. None takes 16, 32,
+            64, 128, 128, or as many of them as the picture has room for.
         skip: channels of the skip connections.
         inputs: channels of the noise z, uniform in [0, .1).
         noise_sd: standard deviation of the noise added to z anew at each step; may be changed while it is being
@@ -78,44 +85,35 @@ class DeepImagePrior(Parameterization):
         self,
         size: int | tuple[int, int],
         *,
-        batch: int = 1,
-        channels: int = 3,
-        widths: Sequence[int] = (16, 32, 64, 128, 128),
+        widths: Sequence[int] | None = None,
         skip: int = 4,
         inputs: int = 32,
         noise_sd: float = 0.03,
         decorrelate: bool = False,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            size,
-            batch=batch,
-            channels=channels,
-            decorrelate=decorrelate,
-            generator=generator,
-            widths=tuple(widths),
-            skip=skip,
-            inputs=inputs,
-        )
-        least = 2 ** (len(widths) + 1)
-        if not widths or min(self.size) < least:
+        super().__init__(size, decorrelate=decorrelate, **shared)
+        room = min(self.size).bit_length() - 2  # scales that the shorter side can be halved into
+        widths = tuple(WIDTHS[: max(room, 1)] if widths is None else widths)
+        if not widths or len(widths) > room:
             raise ValueError(
-                f"{len(widths)} scales need a picture of at least {least} pixels a side; got {self.size} and "
-                f"widths={tuple(widths)!r}: take a larger picture or fewer widths, at least one"
+                f"{len(widths)} scales need a picture of at least {2 ** (len(widths) + 1)} pixels a side; got "
+                f"{self.size} and widths={widths!r}: take a larger picture or fewer widths, at least one"
             )
+        self.arguments["widths"] = widths
+        skip, inputs = whole(skip, "skip", 1), whole(inputs, "inputs", 1)
         self.noise_sd = noise_sd
-        z = 0.05 * (1 + self.uniform(batch, inputs, *self.size))
-        self.register_buffer("z", z.to(device), persistent=True)
+        self.constant("z", 0.05 * (1 + self.uniform(self.batch, inputs, *self.size)), stored=True)
         seed = int(torch.randint(2**31, (1,), generator=self.generator, device=self.generator.device))
         # Torch's own first weights, without touching the global generator.
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.device("cpu"):
             torch.manual_seed(seed)
             networks = [
-                nn.Sequential(Hourglass(inputs, widths, skip), nn.Conv2d(widths[0], channels, 1))
-                for _ in range(batch)
+                nn.Sequential(Hourglass(inputs, widths, skip), nn.Conv2d(widths[0], self.channels, 1))
+                for _ in range(self.batch)
             ]
-        self.networks = nn.ModuleList(networks).to(memory_format=torch.channels_last).to(device)
+        self.networks = nn.ModuleList(networks).to(memory_format=torch.channels_last)
+        self.networks.to(self._made_on, torch.float32)
 
     @property
     def noise_sd(self) -> float:
@@ -136,4 +134,5 @@ class DeepImagePrior(Parameterization):
         return to_image(self.raw(z), self.decorrelate)
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        return self(self.z + self.noise_sd * torch.randn(self.z.shape, generator=generator).to(self.z))
+        drawn = torch.randn(self.z.shape, generator=generator, dtype=torch.float32, device="cpu").to(self.z)
+        return self(self.z + self.noise_sd * drawn)

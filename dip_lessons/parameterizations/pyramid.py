@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..arguments import whole
+from ..registry import enter
 from .base import Parameterization
 
 
@@ -16,6 +19,7 @@ def enlarged(z: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(z, tuple(size), mode="bilinear", align_corners=False)
 
 
+@enter("parameterization")
 class Pyramid(Parameterization):
     """The picture σ(A · Σₖ up(θₖ)): θₖ has 1/2ᵏ of the resolution, k = 0 … levels − 1.
 
@@ -43,31 +47,17 @@ class Pyramid(Parameterization):
         self,
         size: int | tuple[int, int],
         *,
-        batch: int = 1,
-        channels: int = 3,
         levels: int = 5,
         decorrelate: bool = True,
         sd: float = 0.01,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            size,
-            batch=batch,
-            channels=channels,
-            decorrelate=decorrelate,
-            generator=generator,
-            levels=levels,
-            sd=sd,
-        )
+        super().__init__(size, decorrelate=decorrelate, **shared)
         most = min(self.size).bit_length()
-        if not (isinstance(levels, int) and 1 <= levels <= most):
-            raise ValueError(
-                f"a picture of {self.size} can be halved into 1 to {most} levels; got levels={levels!r}"
-            )
+        levels = whole(levels, f"levels of a picture of {self.size}", 1, most)
         height, width = self.size
         self.levels = nn.ParameterList(
-            nn.Parameter((sd * self.noise(batch, channels, height >> k, width >> k)).to(device))
+            self.trainable(sd * self.noise(self.batch, self.channels, height >> k, width >> k))
             for k in range(levels)
         )
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..registry import enter
 from .base import Parameterization
 from .fourier import Fourier
 
 
+@enter("parameterization")
 class RGBA(Parameterization):
     """A picture (B, 4, H, W): the colours of one parameterization, the alpha of another.
 
@@ -45,10 +47,10 @@ class RGBA(Parameterization):
         if not isinstance(color, Parameterization):
             color = Fourier(color, batch=batch, generator=generator, device=device)
         generator = generator or color.generator
-        self.own_alpha = alpha is None
+        self.arguments = {"color": color} if alpha is None else {"color": color, "alpha": alpha}
         if alpha is None:
-            place = next(color.parameters()).device
-            alpha = Fourier(color.size, batch=color.batch, channels=1, generator=generator, device=place)
+            device = next(color.parameters()).device
+            alpha = Fourier(color.size, batch=color.batch, channels=1, generator=generator, device=device)
         super().__init__(color.size, batch=color.batch, channels=4, generator=generator)
         have = (color.channels, alpha.channels, alpha.batch, alpha.size)
         if have != (3, 1, color.batch, color.size):
@@ -70,6 +72,3 @@ class RGBA(Parameterization):
         self.color.set_image(image[:, :3])
         self.alpha.set_image(image[:, 3:])
         return self
-
-    def settings(self) -> dict[str, object]:
-        return {"color": self.color} if self.own_alpha else {"color": self.color, "alpha": self.alpha}

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..arguments import height_width, whole
+from ..registry import enter
 from .base import Parameterization
 from .fourier import Fourier
 
@@ -15,6 +17,7 @@ from .fourier import Fourier
 LAYERS = ((1, 64), (1, 32), (1, 16), (2, 16), (1, 8), (2, 8))
 
 
+@enter("parameterization")
 class Shared(Parameterization):
     """Frames Pⁱ = σ(A · (uniqueⁱ + Σₖ sharedₖⁱ)): each has parameters of its own and some in common with the others.
 
@@ -60,24 +63,20 @@ class Shared(Parameterization):
             channels=unique.channels,
             decorrelate=unique.decorrelate,
             generator=generator or unique.generator,
-            layers=tuple((n, side) for n, side in layers),
-            only_shared=only_shared,
-            sd=sd,
+            device=device or next(unique.parameters()).device,
         )
+        layers = tuple((n, side) for n, side in layers)
+        self.arguments = {"unique": unique, "layers": layers, "only_shared": only_shared, "sd": sd}
         self.unique, self.only_shared = unique, only_shared
         if only_shared:
             unique.requires_grad_(False)
-        device = device or next(unique.parameters()).device
         self.layers = nn.ParameterList()
         for n, side in layers:
-            height, width = (side, side) if isinstance(side, int) else side
-            if not (1 <= n <= self.batch and height > 0 and width > 0):
-                raise ValueError(
-                    f"a shared layer is (n, side) with 1 to {self.batch} maps for {self.batch} frames and a side "
-                    f"above 0; got {(n, side)}"
-                )
-            start = sd * self.noise(1, self.channels, n, height, width)
-            self.layers.append(nn.Parameter(start.to(device)))
+            n, (height, width) = (
+                whole(n, "n, the maps of a shared layer (n, side),", 1, self.batch),
+                height_width(side),
+            )
+            self.layers.append(self.trainable(sd * self.noise(1, self.channels, n, height, width)))
 
     def common(self) -> Tensor:
         """The sum of the shared layers, (B, C, H, W).
@@ -88,7 +87,8 @@ class Shared(Parameterization):
         (True, False)
         """
         shape = (self.batch, *self.size)
-        total = torch.zeros((1, self.channels, *shape), device=next(self.parameters()).device)
+        first = next(self.parameters())
+        total = first.new_zeros((1, self.channels, *shape))
         for layer in self.layers:
             total = total + F.interpolate(layer, shape, mode="trilinear", align_corners=False)
         return total[0].transpose(0, 1)
@@ -99,6 +99,3 @@ class Shared(Parameterization):
     def set_raw(self, z: Tensor) -> None:
         """The frames' own part takes what the shared layers leave over."""
         self.unique.set_raw(z - self.common())
-
-    def settings(self) -> dict[str, object]:
-        return {"unique": self.unique, **self.options}

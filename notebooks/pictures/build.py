@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 import dip_lessons as dip
-from dip_lessons.show import to_pil, write_film
+from dip_lessons.notebook.display import write_film
+from dip_lessons.pictures import to_pil
 
 HERE = Path(__file__).parent
 README = HERE.parents[1] / "README.md"

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import warnings
 
-from dip_lessons.__main__ import FOR_SPEED
+from dip_lessons.course.commands import FOR_SPEED
 
 TABLES = {
     "steps": "steps",
@@ -61,7 +61,7 @@ def main() -> int:
 
     import torch
 
-    from . import memory, package, quality, steps
+    from dip_lessons import memory, package, quality, steps
 
     rooms = {"steps": steps, "quality": quality, "memory": memory}
     tables = {

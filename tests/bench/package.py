@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import dip_lessons as dip
-from dip_lessons import spherical_harmonics as sh
-from dip_lessons.mesh import torus
+from dip_lessons.mesh.mesh import torus
+from dip_lessons.mesh.raster import sample_texture
 from dip_lessons.parameterizations.coordinates import places
-from dip_lessons.rasterize import sample_texture
+from dip_lessons.sphere import harmonics as sh
 
 from .measure import cost, ratio, wait
 

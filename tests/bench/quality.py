@@ -18,7 +18,7 @@ from torch import Tensor
 
 import dip_lessons as dip
 from dip_lessons.metrics import HELD_OUT_SEED, high_frequency_share, robust_value, saturated_share, value
-from dip_lessons.views import gaussian_blur
+from dip_lessons.views.affine import gaussian_blur
 
 from . import peers
 from .cases import parts

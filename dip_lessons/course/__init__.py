@@ -1,0 +1,17 @@
+"""What only the course needs: nothing else in the package imports it.
+
+environment.py    the setup cell, and how long a lesson may run
+check/            what tells a learner whether an exercise is solved, and names the slip if not
+grade.py          a class's notebooks as a table; attempt.py runs one answer, notebooks.py finds it
+handout.py        notebooks without their solutions; gallery.py: their pictures on one page
+benchmark.py      lesson 15's table; spherical_cnn.py: lesson 13's network
+commands.py       the command line; doctor.py says what a machine has
+
+It may import all rooms. Begin reading with environment.py.
+"""
+
+from .gallery import gallery
+from .grade import GRADES, Row, grade, grade_notebook
+from .handout import handout
+
+__all__ = ["GRADES", "Row", "gallery", "grade", "grade_notebook", "handout"]

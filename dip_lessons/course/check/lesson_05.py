@@ -1,0 +1,164 @@
+"""Exercises of lesson 05."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...views.affine import Views, random_views
+from .verdict import Exercise
+
+__all__ = ["affine_matrix", "jitter", "robust_value"]
+
+
+def _rotation(angle: Tensor) -> Tensor:
+    phi = torch.deg2rad(angle)
+    cos, sin = torch.cos(phi), torch.sin(phi)
+    return torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)  # (N, 2, 2)
+
+
+def _affine_matrix(scale: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
+    return torch.cat([_rotation(angle) / scale[:, None, None], shift[:, :, None]], dim=2)
+
+
+def _shift_first(scale: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
+    linear = _rotation(angle) / scale[:, None, None]
+    return torch.cat([linear, linear @ shift[:, :, None]], dim=2)
+
+
+def _affine_case(n: int) -> Callable[[], tuple]:
+    def case() -> tuple:
+        generator = torch.Generator().manual_seed(n)
+        scale = 0.5 + 1.5 * torch.rand(n, generator=generator)
+        angle = 90 * torch.rand(n, generator=generator) - 45
+        return scale, angle, 10 * torch.randn(n, 2, generator=generator)
+
+    return case
+
+
+affine_matrix = Exercise(
+    "affine_matrix",
+    _affine_matrix,
+    [_affine_case(1), _affine_case(5)],
+    {
+        "your view shrinks what it should magnify: at scale 2 a pixel q of the view looks at the point q / 2": (
+            lambda s, a, t: _affine_matrix(1 / s, a, t)
+        ),
+        "your view turns the other way: the first row of R is (cos φ, −sin φ)": (
+            lambda s, a, t: _affine_matrix(s, -a, t)
+        ),
+        "cos and sin want radians, the angle is given in degrees": (
+            lambda s, a, t: _affine_matrix(s, torch.rad2deg(a), t)
+        ),
+        "your shift is turned and scaled along: t is added last, so it stands in the third column as it is": (
+            _shift_first
+        ),
+        "your shift is divided by the scale: t is added last, so it stands in the third column as it is": (
+            lambda s, a, t: _affine_matrix(s, a, t / s[:, None])
+        ),
+        "your shift has its two numbers exchanged: rows and shift are in the order (x, y)": (
+            lambda s, a, t: _affine_matrix(s, a, t.flip(-1))
+        ),
+    },
+    gradient=[0, 1, 2],
+)
+
+
+def _mirrored(index: Tensor, n: int) -> Tensor:
+    index = index % (2 * n)
+    return torch.where(index < n, index, 2 * n - 1 - index)
+
+
+def _jitter(image: Tensor, dx: int, dy: int) -> Tensor:
+    height, width = image.shape[-2:]
+    rows = _mirrored(torch.arange(height) + dy, height)
+    columns = _mirrored(torch.arange(width) + dx, width)
+    return image[..., rows, :][..., columns]
+
+
+def _padded(image: Tensor, dx: int, dy: int, mode: str) -> Tensor:
+    height, width = image.shape[-2:]
+    m = max(abs(dx), abs(dy))
+    wide = F.pad(image, (m, m, m, m), mode=mode)
+    return wide[..., m + dy : m + dy + height, m + dx : m + dx + width]
+
+
+def _jitter_case(shape: tuple[int, ...], dx: int, dy: int) -> Callable[[], tuple]:
+    return lambda: (torch.rand(shape, generator=torch.Generator().manual_seed(dx)), dx, dy)
+
+
+jitter = Exercise(
+    "jitter",
+    _jitter,
+    [
+        _jitter_case((1, 3, 16, 24), 5, -3),
+        _jitter_case((2, 3, 12, 9), 4, 2),
+        _jitter_case((1, 1, 8, 8), 0, 6),
+    ],
+    {
+        "your picture comes in again at the opposite side: mirror it at the border instead of rolling it": (
+            lambda x, dx, dy: torch.roll(x, (-dy, -dx), (-2, -1))
+        ),
+        "your border is black: what lies outside is the mirror image": (
+            lambda x, dx, dy: _padded(x, dx, dy, "constant")
+        ),
+        "your border repeats the last pixel all the way: what lies outside is the mirror image": (
+            lambda x, dx, dy: _padded(x, dx, dy, "replicate")
+        ),
+        "your mirror stands on the last pixel: it stands behind it, so that the last pixel is seen twice": (
+            lambda x, dx, dy: _padded(x, dx, dy, "reflect")
+        ),
+        "your view moves the other way: pixel (y, x) of the view shows the picture at (y + dy, x + dx)": (
+            lambda x, dx, dy: _jitter(x, -dx, -dy)
+        ),
+        "you exchanged dx and dy: rows move by dy, columns by dx": lambda x, dx, dy: _jitter(x, dy, dx),
+    },
+    gradient=[0],
+)
+
+
+def _values(image: Tensor, f: Callable, views: Views, count: int, generator: torch.Generator) -> Tensor:
+    return torch.stack([f(views(image, generator)) for _ in range(count)])  # (count, B)
+
+
+def _of_the_mean_view(
+    image: Tensor, f: Callable, views: Views, count: int, generator: torch.Generator
+) -> Tensor:
+    return f(torch.stack([views(image, generator) for _ in range(count)]).mean(dim=0))
+
+
+def _corner(view: Tensor) -> Tensor:
+    return view[..., :4, :4].mean(dim=(1, 2, 3)) ** 4
+
+
+def _robust_case(count: int) -> Callable[[], tuple]:
+    def case() -> tuple:
+        image = torch.rand(2, 3, 10, 10, generator=torch.Generator().manual_seed(count))
+        views = random_views(jitter=4, scale=0.2)
+        return image, _corner, views, count, torch.Generator().manual_seed(7)
+
+    return case
+
+
+robust_value = Exercise(
+    "robust_value",
+    lambda *arguments: _values(*arguments).mean(dim=0),
+    [_robust_case(16), _robust_case(5)],
+    {
+        "you took the value of the mean view: the mean of blurred-together views is no view; average the values": (
+            _of_the_mean_view
+        ),
+        "you added the values up: divide by their number": lambda *a: _values(*a).sum(dim=0),
+        "you looked once only: draw count views": lambda x, f, views, count, g: f(views(x, g)),
+        "you looked at the picture itself: call views(image, generator) and look at what it returns": (
+            lambda x, f, views, count, g: f(x)
+        ),
+        "you kept the best view: a robust value is the mean of all": lambda *a: _values(*a).amax(dim=0),
+        "you made a generator of your own: draw from the one that you are given": (
+            lambda x, f, views, count, g: _values(x, f, views, count, torch.Generator()).mean(dim=0)
+        ),
+    },
+)

@@ -1,0 +1,165 @@
+"""Exercises of lesson 12."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ...sphere.harmonics import degrees
+from .verdict import Exercise
+
+__all__ = ["fair_pitch", "inner_product", "turn"]
+
+
+def _weighted(f: Tensor, g: Tensor, weight: Tensor) -> Tensor:
+    return (f * g * weight[:, None]).sum(dim=(-2, -1))
+
+
+def _middles(height: int) -> Tensor:
+    return math.pi * (torch.arange(height) + 0.5) / height
+
+
+def _area(height: int, width: int) -> float:
+    return math.pi / height * 2 * math.pi / width
+
+
+def _inner_product(f: Tensor, g: Tensor) -> Tensor:
+    height, width = f.shape[-2:]
+    return _weighted(f, g, _middles(height).sin() * _area(height, width))
+
+
+def _edges(f: Tensor, g: Tensor) -> Tensor:
+    height, width = f.shape[-2:]
+    return _weighted(f, g, (math.pi * torch.arange(height) / height).sin() * _area(height, width))
+
+
+def _functions_case(*shape: int) -> Callable[[], tuple]:
+    def case() -> tuple:
+        generator = torch.Generator().manual_seed(shape[0])
+        return torch.rand(shape, generator=generator), torch.rand(shape, generator=generator)
+
+    return case
+
+
+inner_product = Exercise(
+    "inner_product",
+    _inner_product,
+    [_functions_case(2, 24, 48), _functions_case(1, 15, 20)],
+    {
+        "you counted every pixel alike: a pixel near a pole is narrow, its area is sin θ · π/H · 2π/W": (
+            lambda f, g: _weighted(f, g, torch.full(f.shape[-2:-1], _area(*f.shape[-2:])))
+        ),
+        "you weighted by sin θ, but left out the size of a pixel on the equator, π/H · 2π/W": (
+            lambda f, g: _weighted(f, g, _middles(f.shape[-2]).sin())
+        ),
+        "your sphere has the area 2π² instead of 4π: the mean of f g sin θ is not over area; add areas up": (
+            lambda f, g: _inner_product(f, g) / _inner_product(torch.ones_like(f), torch.ones_like(f))
+        ),
+        "your rows lie at their upper edges: the middle of row i is at θ = π (i + ½) / H": _edges,
+        "you weighted by the latitude's sine: θ counts from the pole, so that rows at the equator weigh most": (
+            lambda f, g: _weighted(f, g, _middles(f.shape[-2]).cos().abs() * _area(*f.shape[-2:]))
+        ),
+        "your pixel is as high as it is wide only where W = 2H: it is π/H high and 2π/W wide": (
+            lambda f, g: _weighted(f, g, _middles(f.shape[-2]).sin() * (math.pi / f.shape[-2]) ** 2)
+        ),
+    },
+    gradient=[0, 1],
+)
+
+
+def _places(c: Tensor) -> tuple[Tensor, Tensor]:
+    """m of each coefficient, and where that of −m stands."""
+    l = degrees(math.isqrt(c.shape[-1]) - 1)
+    m = torch.arange(len(l)) - l * l - l
+    return m, l * l + l - m
+
+
+def _turn(c: Tensor, angle: float) -> Tensor:
+    m, partner = _places(c)
+    return torch.cos(m * angle) * c - torch.sin(m * angle) * c[..., partner]
+
+
+def _turn_by_degree(c: Tensor, angle: float) -> Tensor:
+    m, partner = _places(c)
+    l = degrees(math.isqrt(c.shape[-1]) - 1)
+    return torch.cos(l * angle) * c - m.sign() * torch.sin(l * angle) * c[..., partner]
+
+
+def _turn_all_alike(c: Tensor, angle: float) -> Tensor:
+    m, partner = _places(c)
+    return torch.cos(m.sign() * angle) * c - torch.sin(m.sign() * angle) * c[..., partner]
+
+
+def _coefficients_case(degree: int, angle: float) -> Callable[[], tuple]:
+    def case() -> tuple:
+        generator = torch.Generator().manual_seed(degree)
+        return torch.randn(2, 3, (degree + 1) ** 2, generator=generator), angle
+
+    return case
+
+
+turn = Exercise(
+    "turn",
+    _turn,
+    [_coefficients_case(6, 0.4), _coefficients_case(3, -1.3)],
+    {
+        "your picture turns the other way: cos m(φ − α) = cos mα cos mφ + sin mα sin mφ": (
+            lambda c, angle: _turn(c, -angle)
+        ),
+        "you left the partner out: a turned cosine is part cosine, part sine, so c_m and c_−m mix": (
+            lambda c, angle: torch.cos(_places(c)[0] * angle) * c
+        ),
+        "both of a pair got the same sign: c′_m takes − sin mα of its partner, c′_−m takes + sin mα": (
+            lambda c, angle: (
+                torch.cos(_places(c)[0] * angle) * c
+                - torch.sin(_places(c)[0].abs() * angle) * c[..., _places(c)[1]]
+            )
+        ),
+        "you took the degree l for m: Y_l^m has m waves around the axis": _turn_by_degree,
+        "you turned every pair by α: one with m waves around the axis turns by mα": _turn_all_alike,
+        "you made radians of α: it is given in radians already": (
+            lambda c, angle: _turn(c, math.radians(angle))
+        ),
+    },
+    gradient=[0],
+)
+
+
+def _fair_pitch(u: Tensor, highest: float) -> Tensor:
+    return torch.rad2deg(torch.asin((2 * u - 1) * math.sin(math.radians(highest))))
+
+
+def _uniform_case(n: int, highest: float) -> Callable[[], tuple]:
+    return lambda: (0.01 + 0.98 * torch.rand(n, generator=torch.Generator().manual_seed(n)), highest)
+
+
+fair_pitch = Exercise(
+    "fair_pitch",
+    _fair_pitch,
+    [_uniform_case(40, 90.0), _uniform_case(12, 35.0)],
+    {
+        "your pitch is uniform, and so it looks at the poles far too often: make the height sin(pitch) uniform": (
+            lambda u, h: (2 * u - 1) * h
+        ),
+        "your cameras look up only: heights go from −sin(highest) to sin(highest)": (
+            lambda u, h: torch.rad2deg(torch.asin(u * math.sin(math.radians(h))))
+        ),
+        "you left `highest` out: heights go from −sin(highest) to sin(highest), not from −1 to 1": (
+            lambda u, h: _fair_pitch(u, 90.0)
+        ),
+        "your answer is in radians: pitch is wanted in degrees": (
+            lambda u, h: torch.deg2rad(_fair_pitch(u, h))
+        ),
+        "you cut the sphere's pitch to the band: choose the height within ±sin(highest) instead": (
+            lambda u, h: _fair_pitch(u, 90.0).clamp(-h, h)
+        ),
+        "you squeezed the pitch of the whole sphere into the band: it is the height that is scaled, by sin(highest)": (
+            lambda u, h: _fair_pitch(u, 90.0) * h / 90
+        ),
+        "your angle counts from the pole: pitch is 0 on the horizon": (lambda u, h: 90 - _fair_pitch(u, h)),
+    },
+    gradient=[0],
+)

@@ -1,0 +1,467 @@
+"""The command line: ``dip-lessons lab | run | handout | grade | gallery | sweep | doctor | address``."""
+
+# Only the standard library up here: a command imports torch or Jupyter when it needs them.
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import time
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+START = Path("notebooks", "00_start_here.ipynb")
+ADDRESS_FILES = (
+    "pyproject.toml",
+    "README.md",
+    "CONTRIBUTING.md",
+    "CITATION.cff",
+    "dip_lessons/environment.py",
+)
+# What has to stand in the environment before Python and torch start; kernels inherit it.
+FOR_SPEED = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait by spinning slow a busy machine down many times over
+    # glibc gives memory back to the system as soon as much is free, and each step asks for it again, up to a
+    # quarter of its time. So up to 256 MB are kept, and arrays of less than 32 MB come from what is kept.
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        arguments: the words after ``dip-lessons``; None takes the process's own.
+    """
+    parser = argparse.ArgumentParser(
+        prog="dip-lessons", description="Differentiable image parameterizations, as a course in notebooks."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    command = commands.add_parser(
+        "lab", help="open JupyterLab at the first lesson; passes further options to it"
+    )
+    command.add_argument(
+        "--port", type=int, help="the port JupyterLab listens on (its own choice: 8888 or next)"
+    )
+    command.add_argument("--no-browser", action="store_true", help="only print the address")
+
+    command = commands.add_parser(
+        "run", help="execute notebooks from the top and store their new outputs in them"
+    )
+    command.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK")
+    command.add_argument("--check", action="store_true", help="execute, but leave the files as they are")
+    command.add_argument(
+        "--timeout", type=int, default=600, help="seconds a cell may take (default: %(default)s)"
+    )
+
+    command = commands.add_parser(
+        "handout", help="write the notebooks without their solutions, for learners, into a folder"
+    )
+    command.add_argument(
+        "notebooks", nargs="*", type=Path, metavar="NOTEBOOK", help="by default all of the checkout's"
+    )
+    command.add_argument(
+        "--out", type=Path, default=Path("handout"), metavar="FOLDER", help="(default: %(default)s)"
+    )
+    command.add_argument(
+        "--outputs",
+        choices=("lesson", "all", "none"),
+        default="lesson",
+        help="which stored outputs stay: all but those of exercises, all, none (default: %(default)s)",
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace files that are in the folder")
+
+    command = commands.add_parser(
+        "grade",
+        help="check the exercises in notebooks that learners handed in",
+        description="Executes each answer in a process of its own and prints what became of it. This is no "
+        "sandbox: an answer runs with your rights. Grade the work of people whom you do not know in a container.",
+    )
+    command.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="a notebook, or a folder of them"
+    )
+    command.add_argument(
+        "--seconds",
+        type=float,
+        default=60,
+        help="that the answers of a notebook may take (default: %(default)s)",
+    )
+    command.add_argument(
+        "--memory",
+        type=int,
+        default=2000,
+        metavar="MB",
+        help="that an answer may take, on Linux (default: %(default)s)",
+    )
+    command.add_argument("--csv", type=Path, metavar="PATH", help="write the table to a file as well")
+    command.add_argument("--overwrite", action="store_true", help="replace that file if it is there")
+
+    command = commands.add_parser(
+        "gallery", help="write the pictures that the notebooks hold onto one page, with their captions"
+    )
+    command.add_argument(
+        "notebooks", nargs="*", type=Path, metavar="NOTEBOOK", help="by default all of the checkout's"
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        default=Path("gallery.html"),
+        metavar="FILE",
+        help="the page (default: %(default)s)",
+    )
+    command.add_argument(
+        "--thumbnails", type=Path, metavar="FOLDER", help="write a small picture of each lesson as well"
+    )
+
+    command = commands.add_parser(
+        "sweep", help="a picture of what each channel of a layer wants, and a page to look through them"
+    )
+    command.add_argument("network", metavar="NETWORK", help="as in squeezenet1_1 or inception_v3")
+    command.add_argument("layer", metavar="LAYER", help="as in features.9 or Mixed_6b")
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="(default: sweep_NETWORK_LAYER)")
+    command.add_argument("--channels", metavar="NUMBERS", help="as in 0-31,40 (default: all)")
+    for name, default in {"size": 160, "steps": 128, "seed": 0, "batch": 4}.items():
+        command.add_argument(f"--{name}", type=int, default=default, help="(default: %(default)s)")
+    command.add_argument("--device", help="cpu, cuda or mps (default: the best that is there)")
+    command.add_argument(
+        "--processes", type=int, help="that work at a time (default: one for each core; one on a GPU)"
+    )
+    command.add_argument(
+        "--dask", metavar="ADDRESS", help="of a scheduler whose workers share the work, as in tcp://host:8786"
+    )
+
+    commands.add_parser("doctor", help="say what this machine has and what to do about what is missing")
+
+    command = commands.add_parser(
+        "address", help="write the repository's address into badges and setup cells"
+    )
+    command.add_argument("url", metavar="URL", help="as in https://github.com/someone/dip_lessons")
+
+    options, further = parser.parse_known_args(arguments)
+    if further and options.command != "lab":
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
+    for name, value in FOR_SPEED.items():
+        os.environ.setdefault(name, value)
+    try:
+        if options.command == "lab":
+            return lab(options.port, browser=not options.no_browser, further=further)
+        if options.command == "run":
+            return run(options.notebooks, check=options.check, timeout=options.timeout)
+        if options.command == "handout":
+            return handout(options)
+        if options.command == "grade":
+            return grade(options)
+        if options.command == "gallery":
+            return gallery(options)
+        if options.command == "sweep":
+            return sweep(options)
+        if options.command == "doctor":
+            from .doctor import doctor
+
+            return doctor()
+        return address(options.url)
+    except CommandError as error:
+        print(f"dip-lessons {options.command}: {error}", file=sys.stderr)
+        return 1
+
+
+class CommandError(Exception):
+    """What went wrong and what to do, in a sentence for whoever typed the command."""
+
+
+def checkout() -> Path:
+    """Return the root of the course's checkout: the package's own, else one around the working directory.
+
+    Raises:
+        CommandError: there is none; an installed package holds no notebooks.
+    """
+    for folder in (Path(__file__).resolve().parents[1], Path.cwd(), *Path.cwd().parents):
+        if (folder / START).is_file() and (folder / "pyproject.toml").is_file():
+            return folder
+    raise CommandError(
+        "an installed package holds no notebooks; clone the course's repository and call it in there"
+    )
+
+
+# --- lab ------------------------------------------------------------------------------------------------
+
+
+def lab(port: int | None, *, browser: bool, further: Sequence[str] = ()) -> int:
+    """Open JupyterLab at the first lesson, or print its address where there is no browser.
+
+    Args:
+        port: where to listen; None leaves the choice to JupyterLab.
+        browser: whether to open one, if there is one.
+        further: options passed on to JupyterLab.
+
+    Raises:
+        CommandError: no checkout around, or no JupyterLab installed.
+    """
+    root = checkout()
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise CommandError(
+            f"JupyterLab is not installed; {sys.executable} -m pip install -r {root / 'requirements.txt'}"
+        )
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}"]
+    command += [f"--LabApp.default_url=/lab/tree/{START.as_posix()}"]
+    if port is not None:
+        command += [f"--port={port}"]
+    if not browser or not has_browser():
+        command += ["--no-browser"]
+        print("JupyterLab prints its address below; open it in a browser.", flush=True)
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command += ["--allow-root"]
+    command += further
+    if os.name == "posix":
+        # One process: interrupt, signals and exit code are JupyterLab's own.
+        os.execv(sys.executable, command)
+    return subprocess.run(command, check=False).returncode
+
+
+def has_browser() -> bool:
+    """Return whether a graphical browser can be opened from here."""
+    if sys.platform.startswith("linux") and not any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    ):
+        return False  # what webbrowser finds here is a text browser, which JupyterLab cannot use
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return True
+
+
+# --- run ------------------------------------------------------------------------------------------------
+
+
+def run(notebooks: Sequence[Path], *, check: bool = False, timeout: int = 600) -> int:
+    """Execute notebooks in this Python, one after the other, and store what they show.
+
+    The budget is DIP_BUDGET's, else full. Widget state, times and the kernel's version are left out, so that
+    a difference between two executions is one of content. A notebook that fails is left as it was.
+
+    Args:
+        notebooks: their paths.
+        check: whether to leave every file as it is.
+        timeout: seconds a cell may take.
+
+    Raises:
+        CommandError: a path is no notebook, or nbclient is not installed.
+    """
+    try:
+        import nbformat
+        from nbclient import NotebookClient
+        from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+        from nbclient.output_widget import OutputWidget
+    except ImportError as error:
+        raise CommandError(
+            f"{error.name} is not installed; {sys.executable} -m pip install nbclient"
+        ) from error
+
+    class SilentOutput(OutputWidget):
+        """Collects what sliders draw, without telling the kernel: a message sent on the channel on which
+        nbclient awaits the cell's reply can make it miss the reply, and wait for ever."""
+
+        def send(self, *_: object, **__: object) -> None:
+            pass
+
+    missing = [str(path) for path in notebooks if not (path.suffix == ".ipynb" and path.is_file())]
+    if missing:
+        raise CommandError(f"no such notebook: {', '.join(missing)}")
+    environment = {**os.environ, "DIP_BUDGET": os.environ.get("DIP_BUDGET") or "full"}
+    failed = 0
+    for path in notebooks:
+        start = time.monotonic()
+        print(f"{path} ", end="", flush=True)
+        notebook = nbformat.read(path, as_version=4)
+        client = NotebookClient(
+            notebook,
+            kernel_name="python3",
+            timeout=timeout,
+            record_timing=False,
+            store_widget_state=True,  # nbclient needs it for Output widgets; taken out again below
+            resources={"metadata": {"path": str(path.resolve().parent)}},
+            on_cell_start=lambda cell, cell_index: print(".", end="", flush=True),
+        )
+        client.widget_registry = {"@jupyter-widgets/output": {"OutputModel": SilentOutput}}
+        try:
+            client.execute(env=environment)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            failed += 1
+            print(" failed", flush=True)
+            print(re.sub(r"\x1b\[[\d;]*m", "", str(error)), file=sys.stderr)  # IPython colours tracebacks
+            continue
+        notebook.metadata.pop("widgets", None)
+        notebook.metadata["kernelspec"] = {
+            "display_name": "Python 3",
+            "language": "python",
+            "name": "python3",
+        }
+        notebook.metadata["language_info"] = {"name": "python"}
+        for cell in notebook.cells:
+            cell.metadata.pop("execution", None)
+            for output in cell.get("outputs", []):
+                without_widget(output.get("data", {}))
+        if not check:
+            nbformat.write(notebook, path)
+        print(f" {time.monotonic() - start:.0f} s", flush=True)
+    return int(failed > 0)
+
+
+def without_widget(data: dict[str, object]) -> None:
+    """Leave of a stored output what a page without a kernel can show: the picture, else a line of text."""
+    if data.pop("application/vnd.jupyter.widget-view+json", None) and not any(
+        k.startswith("image/") for k in data
+    ):
+        data.clear()
+        data["text/plain"] = "(sliders appear here when you run this cell)"
+
+
+# --- handout, grade, gallery ----------------------------------------------------------------------------
+
+
+def handout(options: argparse.Namespace) -> int:
+    """Write notebooks to hand out: :func:`dip_lessons.course.handout`.
+
+    Raises:
+        CommandError: they cannot be handed out; the message says why.
+    """
+    from .handout import handout
+
+    sources = options.notebooks or sorted((checkout() / START).parent.glob("*.ipynb"))
+    try:
+        return handout(sources, options.out, outputs=options.outputs, overwrite=options.overwrite)
+    except (OSError, ValueError) as error:
+        raise CommandError(str(error)) from error
+
+
+def grade(options: argparse.Namespace) -> int:
+    """Grade notebooks that were handed in: :func:`dip_lessons.course.grade`.
+
+    Raises:
+        CommandError: grading cannot begin; the message says why.
+    """
+    from .grade import grade
+
+    limits = {"seconds": options.seconds, "memory": options.memory}
+    try:
+        return grade(options.files, **limits, csv=options.csv, overwrite=options.overwrite)
+    except (OSError, ValueError) as error:
+        raise CommandError(str(error)) from error
+    except KeyboardInterrupt:
+        print("stopped" + f"; {options.csv} holds the rows so far" * bool(options.csv), file=sys.stderr)
+        return 130
+
+
+def gallery(options: argparse.Namespace) -> int:
+    """Write the page of pictures: :func:`dip_lessons.course.gallery`.
+
+    Raises:
+        CommandError: there are no such pictures; the message says why.
+    """
+    from .gallery import gallery
+
+    sources = options.notebooks or sorted((checkout() / START).parent.glob("*.ipynb"))
+    try:
+        return gallery(sources, options.out, thumbnails=options.thumbnails)
+    except (OSError, ValueError) as error:
+        raise CommandError(str(error)) from error
+
+
+# --- sweep ----------------------------------------------------------------------------------------------
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Render a layer and print where its page is: :func:`dip_lessons.sweep`.
+
+    Raises:
+        CommandError: there is no such network or layer, the folder holds something else, or Dask is missing.
+    """
+    from ..hardware import device, memory
+    from ..sweeps import numbers, sweep
+
+    given = {name: getattr(options, name) for name in ("out", "size", "steps", "seed", "batch", "device")}
+    try:
+        channels = numbers(options.channels) if options.channels else None
+        processes = options.processes
+        if processes is None:
+            cores, room = os.cpu_count() or 1, memory(device("cpu"))
+            fitting = min(cores, room[0] // 2**31) if room else cores  # each takes about a gigabyte
+            processes = max(1, fitting) if device(options.device).type == "cpu" else 1
+        with contextlib.ExitStack() as stack:
+            executor = None
+            if options.dask:
+                from distributed import Client
+
+                executor = stack.enter_context(Client(options.dask)).get_executor()
+            page = sweep(
+                options.network,
+                options.layer,
+                **given,
+                channels=channels,
+                processes=processes,
+                executor=executor,
+            )
+    except ModuleNotFoundError as error:
+        if error.name != "distributed":
+            raise
+        raise CommandError(f"Dask is not installed; {sys.executable} -m pip install distributed") from error
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise CommandError(str(error)) from error
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    print(page)
+    return 0
+
+
+# --- address --------------------------------------------------------------------------------------------
+
+
+def address(url: str) -> int:
+    """Write the repository's public address wherever the checkout names it, and print the files that changed.
+
+    Args:
+        url: as in ``https://github.com/someone/dip_lessons``; a ``.git`` or a slash at the end is dropped.
+
+    Raises:
+        CommandError: no such address, or no checkout around.
+    """
+    new = re.sub(r"(\.git)?/*$", "", url.strip())
+    if not re.fullmatch(r"https://[\w.-]+(:\d+)?(/[\w.-]+){2,}", new, flags=re.ASCII):
+        raise CommandError(f"{url!r} is not an address as in https://github.com/someone/dip_lessons")
+    root = checkout()
+    old = re.search(
+        r'^Repository = "(.*)"$', (root / "pyproject.toml").read_text("utf-8"), flags=re.MULTILINE
+    )
+    if old is None:
+        raise CommandError(f'{root / "pyproject.toml"} has no line Repository = "…" under [project.urls]')
+    on_github = re.fullmatch(r"https://github\.com/([^/]+/[^/]+)", new)
+    changed = []
+    for path in [root / name for name in ADDRESS_FILES] + sorted((root / "notebooks").glob("*.ipynb")):
+        if not path.is_file():
+            continue
+        before = path.read_bytes().decode("utf-8")  # bytes: line ends stay as they are
+        after = re.sub(re.escape(old[1]) + r"(?![\w-]|\.\w)", new, before)
+        # In a notebook's JSON the quotes of the setup cell carry a backslash.
+        after = re.sub(r'\b(REPOSITORY = \\?")https://[^"\\]*', rf"\g<1>{new}", after)
+        if on_github:
+            after = re.sub(r"(?<=colab\.research\.google\.com/github/)[^/]+/[^/]+(?=/)", on_github[1], after)
+        if after != before:
+            path.write_bytes(after.encode("utf-8"))
+            changed.append(path.relative_to(root).as_posix())
+    print("\n".join(changed) if changed else "nothing to change")
+    if not on_github:
+        print("Colab opens notebooks from github.com only: its badges stay as they were.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,319 @@
+"""What learners handed in, exercise by exercise: passed, wrong (and why), not attempted, crashed, timed out.
+
+An answer is executed in a process of its own, with a limit of time and, on Linux, of memory, in a temporary
+working directory, without terminal, kernel and widgets. Of the notebook only the statements run that the
+answer needs. Nothing that the notebook says about itself counts: its check cells, their stored outputs and
+its setup cell are not executed, and the verdict is found in this process, from the numbers that the answer
+gave, by this package's check.
+
+What grading does not protect against:
+
+- It is no sandbox. An answer runs with your rights: it can read and delete your files, use the network, end
+  other processes of yours, and start some that outlive it. Grade the work of people whom you do not know in
+  a container or a virtual machine, or as a user that owns nothing.
+- A right answer need not be the learner's own. Solutions stand in the published notebooks and targets in
+  this package's source (only ``dip.check.name.target`` is withheld); who copies those, or looks up the cases
+  and returns stored numbers, passes.
+- Files beside the notebook are not there: an answer that needs some does not pass.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv as csv_format
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from . import attempt, check, notebooks
+from .check.verdict import Outcome
+
+GRADES = ("passed", "wrong", "not attempted", "crashed", "timed out", "unreadable")
+STATES = {"correct": "passed", "wrong": "wrong", "unattempted": "not attempted"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one exercise in one notebook; ``exercise`` is empty for a notebook that is unreadable.
+
+    Args:
+        notebook: its path.
+        lesson: its name.
+        exercise: the name of its function.
+        grade: one of ``GRADES``.
+        message: what was wrong.
+        seconds: that it took.
+
+    >>> from dip_lessons.course.teaching_ import Row
+    >>> Row("anna.ipynb", "lesson 01", "ascend", "passed", "right", 0.4).grade
+    'passed'
+    """
+
+    notebook: str
+    lesson: str
+    exercise: str
+    grade: str
+    message: str
+    seconds: float
+
+
+def grade(
+    files: Sequence[Path],
+    *,
+    seconds: float = 60,
+    memory: int = 2000,
+    csv: Path | None = None,
+    overwrite: bool = False,
+) -> int:
+    """Grade notebooks, print a table as it grows, and return 0: an answer that is wrong is no failure of grading.
+
+    Args:
+        files: notebooks, or folders that hold some at any depth.
+        seconds: that the answers of one notebook may take together.
+        memory: MB that an answer may take beyond what the packages take; Linux only.
+        csv: a file for the rows of the table; each is written as soon as it is known.
+        overwrite: whether that file may exist.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder, or no notebook in it.
+        FileExistsError: the file for the rows exists.
+        ValueError: a limit makes no sense.
+
+    >>> from pathlib import Path
+    >>> from dip_lessons.course.teaching_ import grade
+    >>> Path("handed_in").mkdir()
+    >>> Path("handed_in/anna.ipynb").write_text("what is this?") > 0
+    True
+    >>> grade([Path("handed_in")], csv=Path("table.csv"))
+    handed_in/anna.ipynb   unreadable: is no notebook of format 4 (JSONDecodeError)
+    0
+    """
+    if not (0 < seconds <= 86_400 and memory > 0):
+        raise ValueError(
+            f"limits must be above 0, and a day at most; got {seconds:g} seconds and {memory} MB: set --seconds "
+            "and --memory"
+        )
+    paths = list(_notebooks(files))
+    if csv is not None and csv.exists() and not overwrite:
+        raise FileExistsError(f"{csv} exists; name another file, or add --overwrite")
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a message may hold what the terminal cannot show
+    rows: list[Row] = []
+    with contextlib.ExitStack() as stack:
+        write = None
+        if csv is not None:
+            # With a mark at its start by which spreadsheets know UTF-8.
+            file = stack.enter_context(csv.open("w", encoding="utf-8-sig", errors="replace", newline=""))
+            write = csv_format.writer(file).writerow
+            write([f.name for f in fields(Row)])
+        for path in paths:
+            found: list[Row] = []
+            for row in grade_notebook(path, seconds=seconds, memory=memory):
+                found.append(row)
+                if write:
+                    write([_harmless(value) for value in astuple(row)])
+                    file.flush()
+            _print(found)
+            rows += found
+    _print_summary(rows)
+    return 0
+
+
+def grade_notebook(path: Path, *, seconds: float = 60, memory: int = 2000) -> Iterator[Row]:
+    """Grade one notebook: a row for each exercise of its lesson, whether or not the notebook still has it.
+
+    What remains of the time is shared evenly by the exercises that remain, so that none can take it all.
+
+    Args:
+        path: of the notebook; the file is only read.
+        seconds: that all answers may take together.
+        memory: MB that each may take beyond what the packages take; Linux only.
+
+    >>> from pathlib import Path
+    >>> from dip_lessons.course.teaching_ import grade_notebook
+    >>> Path("anna.ipynb").write_text("what is this?") > 0
+    True
+    >>> [(row.exercise, row.grade) for row in grade_notebook(Path("anna.ipynb"))]
+    [('', 'unreadable')]
+    """
+    try:
+        cells = notebooks.code(notebooks.read(path))
+        lesson = _lesson(path, cells)
+    except ValueError as error:
+        yield Row(str(path), "", "", "unreadable", _line(error), 0)
+        return
+    _warm_up()
+    names = _lessons()[lesson]
+    left = seconds
+    for i, name in enumerate(names):
+        start = time.monotonic()
+        state, message = _grade(cells, name, left / (len(names) - i), memory * 10**6)
+        took = time.monotonic() - start
+        left -= took
+        yield Row(str(path), lesson, name, state, _line(message), round(took, 1))
+
+
+def _grade(cells: dict[int, str], name: str, seconds: float, memory: int) -> tuple[str, str]:
+    exercise = getattr(check, name)
+    try:
+        outcomes = _attempt(name, cells, seconds, memory)
+        verdict = exercise.judge(outcomes)
+    except TimeoutError:
+        return "timed out", f"no answer after {seconds:.3g} s"
+    except attempt.Crash as error:
+        return "crashed", str(error)
+    except (ValueError, TypeError, RuntimeError) as error:  # outcomes that no answer gives
+        return "crashed", f"the result is not one of this check ({error})"
+    messages = {"wrong": verdict.message, "unattempted": outcomes[-1].stopped}
+    return STATES[verdict.state], messages.get(verdict.state, "")
+
+
+def _attempt(name: str, cells: dict[int, str], seconds: float, memory: int) -> list[Outcome]:
+    """Let an answer work in a process of its own, and end that process and what it started."""
+    with tempfile.TemporaryDirectory(prefix="dip_lessons_", ignore_cleanup_errors=True) as folder:
+        result, work = Path(folder, "result.json"), Path(folder, "work")
+        work.mkdir()
+        process = _start(attempt.attempt, name, cells, work, result, memory)
+        try:
+            process.join(seconds)
+            timed_out = process.exitcode is None
+        finally:
+            if hasattr(os, "killpg") and process.pid:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            process.join()
+        if timed_out:
+            raise TimeoutError
+        if not result.exists():
+            signals = {-number: number.name for number in signal.Signals if number > 0}
+            how = signals.get(process.exitcode or 0, f"exit code {process.exitcode}")
+            raise attempt.Crash(f"its process ended before it answered ({how})")
+        return attempt.read(result)
+
+
+def _start(target: Callable[..., None], *arguments: object) -> BaseProcess:
+    """Start a process that shares nothing with this one.
+
+    On Linux it is forked by a server that has loaded torch: milliseconds in place of seconds. Elsewhere system
+    libraries do not survive a fork, so that it loads torch itself, on the clock of its answer.
+    """
+    if not sys.platform.startswith("linux"):
+        process: BaseProcess = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
+        process.start()
+        return process
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([attempt.__name__])
+    for patience in range(10):
+        process = context.Process(target=target, args=arguments)
+        try:
+            process.start()
+            return process
+        except (OSError, EOFError):  # an answer has killed the server: a new one follows when it is gone
+            time.sleep(0.1 * patience)
+    raise ChildProcessError(
+        "no process could be started for an answer; try again, and see dip-lessons doctor"
+    )
+
+
+def _warm_up() -> None:
+    """Let that server start, or files be cached, before the clock of an answer runs."""
+    _start(_nothing).join()
+
+
+def _nothing() -> None:
+    pass
+
+
+# --- which notebooks, which lesson ------------------------------------------------------------------------
+
+
+def _notebooks(files: Sequence[Path]) -> Iterator[Path]:
+    for file in files:
+        if file.is_dir():
+            found = [p for p in sorted(file.rglob("*.ipynb")) if ".ipynb_checkpoints" not in p.parts]
+            if not found:
+                raise FileNotFoundError(f"there is no notebook in {file}")
+            yield from found
+        elif file.is_file():
+            yield file
+        else:
+            raise FileNotFoundError(f"there is no file {file}")
+
+
+def _lessons() -> dict[str, list[str]]:
+    """The names of the exercises of each lesson: {"00": ["rings", …], …}."""
+    return {
+        module.removeprefix("lesson_"): [
+            n for n in contents.__all__ if isinstance(getattr(check, n), check.Exercise)
+        ]
+        for module, contents in sorted(vars(check).items())
+        if module.startswith("lesson_")
+    }
+
+
+def _lesson(path: Path, cells: dict[int, str]) -> str:
+    """The lesson of which the notebook defines or checks most exercises; else the one that its name begins with."""
+    text = "\n".join(cells.values())
+    lessons = _lessons()
+    number = re.search(r"(?<!\d)\d\d(?=_)", path.name)
+    counts = {
+        lesson: sum(bool(re.search(rf"\bdef {name}\b|\bcheck\.{name}\b", text)) for name in names)
+        for lesson, names in lessons.items()
+    }
+    best = max(counts.values())
+    likely = [lesson for lesson, count in counts.items() if count == best]
+    if number and number[0] in likely:
+        return number[0]
+    if best == 0:
+        raise ValueError("holds no exercise of the course")
+    return likely[0]
+
+
+# --- the table --------------------------------------------------------------------------------------------
+
+
+def _line(text: object) -> str:
+    """A learner's text as one line that no terminal takes for a command."""
+    words = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    return words if len(words) <= 300 else words[:299] + "…"
+
+
+def _harmless(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+
+
+def _print(rows: list[Row]) -> None:
+    if not rows[0].exercise:
+        print(f"{_line(rows[0].notebook)}   unreadable: {rows[0].message}", flush=True)
+        return
+    passed, took = sum(row.grade == "passed" for row in rows), sum(row.seconds for row in rows)
+    about = f"lesson {rows[0].lesson}   {passed} of {len(rows)} passed   {took:.1f} s"
+    print(f"{_line(rows[0].notebook)}   {about}")
+    width = max(len(row.exercise) for row in rows)
+    for row in rows:
+        print(f"    {row.exercise:{width}}   {row.grade:13}   {row.message}".rstrip(), flush=True)
+
+
+def _print_summary(rows: list[Row]) -> None:
+    exercises = dict.fromkeys((row.lesson, row.exercise) for row in rows if row.exercise)
+    if not exercises:
+        return
+    width = max(len(name) for _, name in exercises)
+    columns = GRADES[:-1]
+    print(f"\n{'':2}   {'':{width}}   " + "   ".join(columns))
+    for lesson, name in exercises:
+        counts = Counter(row.grade for row in rows if (row.lesson, row.exercise) == (lesson, name))
+        print(
+            f"{lesson:2}   {name:{width}}   " + "   ".join(f"{counts[c] or '·':>{len(c)}}" for c in columns)
+        )
