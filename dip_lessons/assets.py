@@ -6,26 +6,26 @@ a cache when a lesson first asks for it. Nothing is opened before its sha256 was
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
-import io
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import warnings
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .arguments import height_width
+from .pictures import as_picture
 
 
 class AssetError(Exception):
@@ -52,16 +52,12 @@ class StorageError(AssetError):
     """The cache has not enough free space, or cannot be written."""
 
 
-@dataclass(frozen=True)
-class Wheel:
-    """A wheel of the Python package index from which files are fetched on demand.
+class UnreadableAssetError(AssetError, ValueError):
+    """It is there, and is not what was expected: no picture, or no plain arrays."""
 
-    Args:
-        requirement: ``"name==version"``.
-        bytes: its size.
-        sha256: of the wheel.
-        folder: of the files inside it.
-        licence: shown when it is fetched.
+
+class Wheel(NamedTuple):
+    """A wheel of the Python package index from which files are fetched on demand.
 
     >>> wheel = next(asset.wheel for asset in dip.assets.ASSETS.values() if asset.wheel)
     >>> wheel.requirement
@@ -75,17 +71,8 @@ class Wheel:
     licence: str  # shown when it is fetched
 
 
-@dataclass(frozen=True)
-class Asset:
+class Asset(NamedTuple):
     """One file: where it comes from and how to know it.
-
-    Args:
-        name: its path below ``data/`` or below the cache.
-        bytes: its size.
-        licence: of the file.
-        source: package, version and path inside it.
-        sha256: of the file.
-        wheel: where it is fetched from; None for one that is shipped.
 
     >>> asset = dip.assets.ASSETS["pictures/chelsea.jpg"]
     >>> asset.licence, asset.bytes, asset.wheel
@@ -97,19 +84,11 @@ class Asset:
     licence: str
     source: str  # package, version and path inside it
     sha256: str
-    wheel: Wheel | None = None  # None: shipped in data/
+    wheel: Wheel | None = None  # where it is fetched from; None for one that is shipped in data/
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """What `status` found of one file.
-
-    Args:
-        name: a key of `ASSETS`.
-        where: its path; None if it lies nowhere.
-        bytes: its size, as the table says.
-        intact: whether its sha256 holds; None without a file.
-        advice: what to do; empty when all is well.
 
     >>> found = {row.name: row for row in dip.assets.status()}["pictures/chelsea.jpg"]
     >>> found.intact, found.advice
@@ -259,21 +238,19 @@ def path(name: str) -> Path:
         ...
     dip_lessons.assets.UnknownAssetError: there is no file 'pictures/chelsae.jpg'; the nearest are ...
     """
-    asset = _asset(name)
-    shipped, cached = _data_folder() / name, _cache_folder() / name
-    for file in (shipped, cached):
+    if name not in ASSETS:
+        raise UnknownAssetError(f"there is no file {name!r}{_nearest(name, list(ASSETS))}")
+    asset = ASSETS[name]
+    for file in _places(name):
         if file.is_file():
             if _is_intact(file, asset):
                 return file
-            if file == shipped or asset.wheel is None:
+            if asset.wheel is None or not _in_cache(file):
                 raise CorruptAssetError(f"{_difference(file, asset)}; {_restore(asset, file)}")
             print(_difference(file, asset))
     if asset.wheel is None:
-        raise MissingAssetError(
-            f"{name} lies neither in {_data_folder()} nor in {_cache_folder()}; {_restore(asset)}"
-        )
-    _fetch(asset.wheel)
-    return cached
+        raise MissingAssetError(f"{' and '.join(map(str, _places(name)))} are no files; {_restore(asset)}")
+    return _fetch(asset.wheel) / name
 
 
 def arrays(name: str) -> dict[str, np.ndarray]:
@@ -293,26 +270,25 @@ def arrays(name: str) -> dict[str, np.ndarray]:
         with np.load(file, allow_pickle=False) as stored:
             return {key: stored[key] for key in stored.files}
     except (ValueError, zipfile.BadZipFile) as error:
-        raise AssetError(f"{file} was expected to be an .npz of plain arrays: {error}") from error
+        raise UnreadableAssetError(f"{file} was expected to be an .npz of plain arrays: {error}") from error
 
 
 def picture(
-    name: str | os.PathLike[str] | bytes,
-    size: int | tuple[int, int] | None = None,
-    device: torch.device | str | None = None,
+    name: Any, size: int | tuple[int, int] | None = None, device: torch.device | str | None = None
 ) -> Tensor:
     """Load a picture, upright, as a float32 tensor of shape (1, 3, H, W) in [0, 1].
 
     Args:
-        name: one of `pictures`, the name of another picture in `ASSETS`, a path to a file of one's own, or the
-            bytes of such a file. Transparent parts become white.
+        name: one of `pictures`, the name of another picture in `ASSETS`, a path to a file of one's own, the bytes
+            of such a file, what an upload button holds, a PIL image, an array (H, W, C) or a tensor (C, H, W): see
+            :func:`dip_lessons.pictures.as_picture`. Transparent parts become white.
         size: the longest side in pixels, or (H, W), to which the picture is cut about its centre and scaled;
             None keeps its own size. Scaling is antialiased.
         device: where the tensor goes; None is the CPU.
 
     Raises:
         UnknownAssetError: the name is neither a picture of the course nor a file.
-        AssetError: the file cannot be read as a picture, or as `path`.
+        AssetError: it cannot be read as a picture, or as `path`.
         ValueError: the size is not one or two positive whole numbers.
 
     >>> dip.assets.picture("chelsea", 64).shape  # as it is, 64 pixels at its longest
@@ -320,29 +296,13 @@ def picture(
     >>> dip.assets.picture("chelsea", (64, 64)).shape  # cut
     torch.Size([1, 3, 64, 64])
     """
-    sides = None if size is None else height_width(size)
-    file = io.BytesIO(name) if isinstance(name, bytes) else _picture_file(name)
+    if size is not None:
+        height_width(size)
+    source = _picture_file(name) if isinstance(name, (str, os.PathLike)) else name
     try:
-        # A large picture is what a camera makes, and no reason for a warning; beyond twice that there is an error.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(file) as opened:
-                if sides is not None and max(opened.size) > max(2000, 8 * max(sides)):
-                    opened.draft(None, (4 * max(sides),) * 2)  # a JPEG is decoded small, in little memory
-                image = _rgb(ImageOps.exif_transpose(opened))
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        called = f"a file of {len(name)} bytes" if isinstance(name, bytes) else file
-        raise AssetError(
-            f"{called} cannot be read as a picture ({error}); expected a whole JPEG or PNG"
-        ) from error
-    if isinstance(size, int):
-        scale = size / max(image.size)
-        width, height = (max(1, round(side * scale)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
-    elif size is not None:
-        image = ImageOps.fit(image, (size[1], size[0]), Image.Resampling.LANCZOS)
-    pixels = torch.from_numpy(np.array(image))  # (H, W, 3)
-    return pixels.permute(2, 0, 1)[None].contiguous().to(device=device, dtype=torch.float32) / 255
+        return as_picture(source, size, device)
+    except ValueError as error:
+        raise UnreadableAssetError(str(error)) from error
 
 
 def pictures() -> list[str]:
@@ -362,22 +322,10 @@ def status() -> list[Status]:
     """
     rows = []
     for asset in ASSETS.values():
-        folders = (_data_folder(), _cache_folder())
-        file = next((folder / asset.name for folder in folders if (folder / asset.name).is_file()), None)
-        if file is None:
-            rows.append(Status(asset.name, None, asset.bytes, None, _restore(asset)))
-        else:
-            intact = _sha256(file) == asset.sha256
-            rows.append(
-                Status(asset.name, file, asset.bytes, intact, "" if intact else _restore(asset, file))
-            )
+        file = next(filter(Path.is_file, _places(asset.name)), None)
+        intact = None if file is None else _sha256(file) == asset.sha256
+        rows.append(Status(asset.name, file, asset.bytes, intact, "" if intact else _restore(asset, file)))
     return rows
-
-
-def _asset(name: str) -> Asset:
-    if name not in ASSETS:
-        raise UnknownAssetError(f"there is no file {name!r}{_nearest(name, list(ASSETS))}")
-    return ASSETS[name]
 
 
 def _nearest(name: str, names: list[str]) -> str:
@@ -395,13 +343,31 @@ def _data_folder() -> Path:
 
 
 def _cache_folder() -> Path:
-    if folder := os.environ.get("DIP_LESSONS_CACHE"):
-        return Path(folder).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "dip_lessons"
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Caches/dip_lessons"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dip_lessons"
+    try:
+        if folder := os.environ.get("DIP_LESSONS_CACHE"):
+            return Path(folder).expanduser()
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "dip_lessons"
+        if sys.platform == "darwin":
+            return Path.home() / "Library/Caches/dip_lessons"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dip_lessons"
+    except RuntimeError as error:
+        raise StorageError(
+            "this user has no home folder for files that are fetched: set DIP_LESSONS_CACHE to a folder"
+        ) from error
+
+
+def _places(name: str) -> Iterator[Path]:
+    """Where a file may lie: in ``data/``, then in the cache, which a user without a home has not."""
+    yield _data_folder() / name
+    with contextlib.suppress(StorageError):
+        yield _cache_folder() / name
+
+
+def _in_cache(file: Path) -> bool:
+    with contextlib.suppress(StorageError):
+        return file.is_relative_to(_cache_folder())
+    return False
 
 
 def _sha256(file: Path) -> str:
@@ -431,7 +397,7 @@ def _restore(asset: Asset, file: Path | None = None) -> str:
         return (
             f"delete {file}; it is fetched again when a lesson asks for it" if file else "a lesson fetches it"
         )
-    if file is not None and file.is_relative_to(_cache_folder()):
+    if file is not None and _in_cache(file):
         return f"delete {file}"
     if _data_folder().parent == Path(__file__).resolve().parent:
         return (
@@ -440,7 +406,8 @@ def _restore(asset: Asset, file: Path | None = None) -> str:
     return f"restore it from the repository: git checkout -- data/{asset.name}"
 
 
-def _fetch(wheel: Wheel) -> None:
+def _fetch(wheel: Wheel) -> Path:
+    """Fetch all files of a wheel into the cache, whose folder is returned."""
     cache = _cache_folder()
     members = [asset for asset in ASSETS.values() if asset.wheel == wheel]
     needed = 2 * wheel.bytes + sum(asset.bytes for asset in members)  # pip holds the wheel twice for a moment
@@ -467,6 +434,7 @@ def _fetch(wheel: Wheel) -> None:
             f"{cache} cannot be written ({error}); {needed / 1e6:.0f} MB are needed: "
             "make room, or set DIP_LESSONS_CACHE to another folder"
         ) from error
+    return cache
 
 
 def _download(wheel: Wheel, folder: Path) -> Path:
@@ -527,12 +495,3 @@ def _picture_file(name: str | os.PathLike[str]) -> Path:
             f"{key!r} is neither a picture of the course nor a file{_nearest(key, list(known))}"
         )
     return own
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if "A" in image.getbands() or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return image.convert("RGB")

@@ -450,12 +450,10 @@ def test_a_camera_held_sideways(tmp_path, orientation):
 
 
 def test_grey_deep_and_transparent_pictures(tmp_path):
-    Image.fromarray(np.array([[0, 128, 255]], np.uint8)).save(tmp_path / "grey.png")
-    Image.fromarray(np.array([[0, 32768, 65535]], np.uint16)).save(tmp_path / "deep.png")
-    for name in ("grey", "deep"):
-        image = assets.picture(tmp_path / f"{name}.png")
-        expected = torch.tensor([0, 128, 255]).expand(1, 3, 1, 3) / 255
-        torch.testing.assert_close(image, expected)
+    for kind, values in ((np.uint8, [0, 128, 255]), (np.uint16, [0, 32768, 65535])):
+        Image.fromarray(np.array([values], kind)).save(tmp_path / "grey.png")
+        expected = torch.tensor(values).expand(1, 3, 1, 3) / values[-1]
+        torch.testing.assert_close(assets.picture(tmp_path / "grey.png"), expected)
     clear = np.array([[[255, 0, 0, 255], [255, 0, 0, 0], [0, 0, 0, 51]]], np.uint8)  # 51 is one fifth
     Image.fromarray(clear).save(tmp_path / "clear.png")
     expected = torch.tensor([[[1.0, 1.0, 0.8]], [[0.0, 1.0, 0.8]], [[0.0, 1.0, 0.8]]])[None]

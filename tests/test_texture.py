@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dip_lessons.views.affine.background import BACKGROUNDS
 
-from dip_lessons import CPPN, Fourier, Objective, Pixels, Run, channel, load_network
+from dip_lessons import CPPN, Fourier, Objective, Pixels, Run, channel, load_network, optimize
 from dip_lessons.mesh.measures import uv_seam_energy
 from dip_lessons.mesh.mesh import Mesh, as_mesh, load_mesh, sphere, torus
 from dip_lessons.mesh.raster import Camera, rasterize, sample_texture, texel_places
@@ -18,7 +17,7 @@ from dip_lessons.mesh.texture import Texture
 from dip_lessons.mesh.views import MeshViews, mesh_views, render, turntable
 from dip_lessons.notebook.player.replay import code
 from dip_lessons.parameterizations.base import describe, from_description
-from dip_lessons.run import loop as optimize
+from dip_lessons.views.background import BACKGROUNDS
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -186,7 +185,7 @@ def test_a_solid_is_made_again_and_refuses_what_makes_no_sense() -> None:
     target = torch.full((1, 3, 10, 12), 0.7)
     assert (solid.fit(target, steps=60, lr=0.05)() - 0.7).abs().max() < 0.05
     for cells in (1, 2.5, True):
-        with pytest.raises(ValueError, match="cells is a whole number"):
+        with pytest.raises(ValueError, match="cells must be a whole number, 2 or more"):
             Solid(8, "teapot", cells=cells)
 
 
