@@ -63,7 +63,7 @@ def height_width(size: int | Sequence[int], aspect: int = 1) -> tuple[int, int]:
     pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(pair) != 2 or not all(is_whole(n) and operator.index(n) > 0 for n in pair):  # type: ignore[arg-type]
         raise ValueError(
-            f"size must be a positive whole number or (height, width) in pixels, as 224 or (180, 240); got {size!r}"
+            f"size must be a positive int or (height, width) in pixels, as 224 or (180, 240); got {size!r}"
         )
     height, width = (operator.index(n) for n in pair)  # type: ignore[arg-type]
     return height, width if isinstance(size, (tuple, list)) else aspect * width

@@ -192,8 +192,8 @@ def test_halfway_between_two_is_the_picture_of_the_mean_parameters() -> None:
     ("make", "words"),
     [
         (lambda: CPPN(8, activation="swish"), "activation must be one of composite, unbiased.*got 'swish'"),
-        (lambda: CPPN(8, layers=0), "layers must be a whole number above 0; got 0"),
-        (lambda: CPPN(8, units=2.5), "units must be a whole number above 0"),
+        (lambda: CPPN(8, layers=0), "layers must be a whole number, 1 or more; got 0"),
+        (lambda: CPPN(8, units=2.5), "units must be a whole number, 1 or more; got 2.5"),
         (lambda: Siren(8, omega=0), "omega is a frequency"),
         (lambda: Siren(8, omega=float("nan")), "omega is a frequency"),
         (lambda: Siren(8, layers=True), "layers must be a whole number"),

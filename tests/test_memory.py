@@ -10,7 +10,7 @@ from dip_lessons import Fourier, Objective, Run, each, random_views
 from dip_lessons.metrics import value
 from dip_lessons.objectives import Memory, look, style
 from dip_lessons.objectives.style import gram
-from dip_lessons.run import loop as optimize
+from dip_lessons import optimize
 
 
 def seeded(seed: int) -> torch.Generator:

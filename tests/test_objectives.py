@@ -22,7 +22,7 @@ from dip_lessons.objectives import (
     direction,
     diversity,
     each,
-    from_recipe,
+    from_specification,
     high_frequency,
     interpolate,
     l1,
@@ -205,12 +205,12 @@ def test_closed_forms_in_numpy(
 def test_recipes_make_the_same_objective_again(
     activations: dict[str, Tensor], objective: Objective, closed: Callable
 ) -> None:
-    stored = json.loads(json.dumps(objective.recipe))  # nested lists of names, numbers and strings
-    again = from_recipe(stored)
+    stored = json.loads(json.dumps(objective.specification))  # nested lists of names, numbers and strings
+    again = from_specification(stored)
     assert torch.equal(again(activations), objective(activations))
     assert again.layers == objective.layers
     assert again.code == objective.code
-    assert json.loads(json.dumps(again.recipe)) == stored
+    assert json.loads(json.dumps(again.specification)) == stored
 
 
 @pytest.mark.parametrize(  # high_frequency holds its blur constant: it has a test of its own
@@ -245,7 +245,7 @@ def test_pictures_of_a_batch_do_not_mix(activations: dict[str, Tensor]) -> None:
 def test_the_code_of_a_run_writes_the_objective_again(
     activations: dict[str, Tensor], objective: Objective
 ) -> None:
-    again = eval(replay._objective(objective.recipe), {"dip": objectives})
+    again = eval(replay._objective(objective.specification), {"dip": objectives})
     assert torch.equal(again(activations), objective(activations))
 
 
@@ -329,10 +329,10 @@ def test_caricatures_in_numpy(activations: dict[str, Tensor], power: float, seve
     np.testing.assert_allclose(objective(activations).detach(), expected, rtol=1e-12)
     assert objective.layers == (MAP, FLAT)
     assert repr(objective) == "caricature({'block.2': …, 'fc': …})"
-    assert objective.recipe is None
-    assert (objective - l1()).recipe is None
-    assert each(objective, l1()).recipe is None
-    assert interpolate(logit(1), objective).recipe is None
+    assert objective.specification is None
+    assert (objective - l1()).specification is None
+    assert each(objective, l1()).specification is None
+    assert interpolate(logit(1), objective).specification is None
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -357,8 +357,8 @@ def test_distances_in_numpy(activations: dict[str, Tensor], several: bool) -> No
     inputs = tuple(activations[name].requires_grad_(True) for name in (MAP, LOGITS, PICTURE))
     both = objective + error
     assert torch.autograd.gradcheck(lambda m, f, p: both({MAP: m, LOGITS: f, PICTURE: p}), inputs)
-    assert objective.recipe is None
-    assert error.recipe is None
+    assert objective.specification is None
+    assert error.specification is None
 
 
 def test_distances_from_what_does_not_fit_are_refused(activations: dict[str, Tensor]) -> None:
@@ -395,7 +395,7 @@ def test_an_activation_grid_looks_for_each_cells_mean() -> None:
         cell = photo[0, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].mean(dim=(1, 2))
         expected = cosine_power(a[i : i + 1].numpy(), cell.numpy(), 1)
         np.testing.assert_allclose(got[i], expected[0], rtol=1e-6)  # directions are kept in single precision
-    again = from_recipe(json.loads(json.dumps(objective.recipe)))
+    again = from_specification(json.loads(json.dumps(objective.specification)))
     assert torch.equal(again({MAP: a}), objective({MAP: a}))
     assert repr(again) == "each(direction('block.2', …), …, direction('block.2', …))"
 
@@ -439,13 +439,13 @@ def test_objectives_of_what_look_gives(activations: dict[str, Tensor]) -> None:
 
 def test_algebra_makes_new_objectives_and_changes_none(activations: dict[str, Tensor]) -> None:
     a, b = channel(MAP, 1), logit(2)
-    before = [(o, id(o), o.layers, o.code, o.recipe, o.function, o(activations)) for o in (a, b)]
+    before = [(o, id(o), o.layers, o.code, o.specification, o.function, o(activations)) for o in (a, b)]
     results = [a + b, a - b, a * b, 2 * a, a / 2, -a, 3 - a, a + 1, sum([a, b])]
     a += b  # makes a new one too
     assert len({id(o) for o in (*results, a, *(row[0] for row in before))}) == len(results) + 3
     for objective, identity, layers, code, recipe, function, value in before:
         assert id(objective) == identity
-        assert (objective.layers, objective.code, objective.recipe) == (layers, code, recipe)
+        assert (objective.layers, objective.code, objective.specification) == (layers, code, recipe)
         assert objective.function is function
         assert torch.equal(objective(activations), value)
     assert results[0].layers == (MAP, LOGITS)
@@ -459,16 +459,16 @@ def test_an_objective_is_written_as_it_is_made() -> None:
     assert repr(logit(281)) == "logit(281)"
     made = 2 * channel(MAP, 3) - logit(1) / 4
     names = {"channel": channel, "logit": logit}
-    assert eval(repr(made), names).recipe == made.recipe
+    assert eval(repr(made), names).specification == made.specification
     assert repr(direction(MAP, VECTOR)) == "direction('block.2', …)"
 
 
 def test_one_of_your_own(activations: dict[str, Tensor]) -> None:
     own = Objective(lambda a: a[MAP][:, :2].mean(dim=(1, 2, 3)), layers=[MAP, MAP])
     assert own.layers == (MAP,)
-    assert own.recipe is None
+    assert own.specification is None
     both = own - 2 * logit(1)
-    assert both.recipe is None  # what cannot be stored stays so
+    assert both.specification is None  # what cannot be stored stays so
     assert both.layers == (MAP, LOGITS)
     expected = activations[MAP][:, :2].mean(dim=(1, 2, 3)) - 2 * activations[LOGITS][:, 1]
     torch.testing.assert_close(both(activations), expected)
@@ -644,11 +644,11 @@ def test_unknown_recipes_are_refused_and_nothing_is_executed() -> None:
         ("eval", "1"),
         ("", 1),
         ("+-", ("logit", 1), ("logit", 2)),
-        ("from_recipe", 1),
+        ("from_specification", 1),
         ("each", ("eval", "1")),
     ):
         with pytest.raises(ValueError, match="there is no objective"):
-            from_recipe(recipe)
+            from_specification(recipe)
 
 
 def test_not_a_number_is_passed_on_not_hidden(activations: dict[str, Tensor]) -> None:

@@ -223,7 +223,7 @@ def test_a_changed_decay_gives_the_picture_of_that_decay() -> None:
     assert (picture() - first).abs().max() > 0.01
     picture.decay = 1
     assert torch.equal(picture(), first)
-    assert list(picture.state_dict()) == ["coefficients"]
+    assert list(picture.state_dict()) == ["coefficients", "decay"]
 
 
 @pytest.mark.parametrize("decay", [float("nan"), float("inf")])
@@ -295,8 +295,8 @@ def test_a_size_that_is_none_is_refused(kind: type[Parameterization], size: obje
         ({"channels": 2}, "channels must be 3"),
         ({"channels": 0}, "channels must be 3"),
         ({"channels": "RGB"}, "channels must be 3"),
-        ({"batch": 0}, "positive int; got 0"),
-        ({"batch": 1.5}, "positive int; got 1.5"),
+        ({"batch": 0}, "batch must be a whole number, 1 or more; got 0"),
+        ({"batch": 1.5}, "batch must be a whole number, 1 or more; got 1.5"),
     ],
 )
 def test_wrong_options_are_refused(kind: type[Parameterization], options: dict, words: str) -> None:

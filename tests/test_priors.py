@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from dip_lessons import DeepImagePrior, Objective, PhaseOnly, assets
 from dip_lessons.metrics import spectrum_slope
 from dip_lessons.parameterizations.phase_only import natural_magnitude, natural_spectrum
-from dip_lessons.run import loop as optimize
+from dip_lessons import optimize
 
 DATA = Path(__file__).parents[1] / "data" / "pictures"
 
@@ -180,7 +180,7 @@ def test_a_prior_learns_a_photograph_sooner_than_noise() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: DeepImagePrior(32), "5 scales need a picture of at least 64 pixels a side"),
+        (lambda: DeepImagePrior(32, widths=(4,) * 5), "5 scales need a picture of at least 64 pixels a side"),
         (lambda: DeepImagePrior((100, 7), widths=(4, 4)), "2 scales need a picture of at least 8 pixels"),
         (lambda: DeepImagePrior(32, widths=()), "at least one"),
         (lambda: small(noise_sd=-1), "noise_sd is a standard deviation"),

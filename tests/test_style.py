@@ -145,7 +145,7 @@ def test_gradients_by_finite_differences() -> None:
     objective = style(target) + style(target, squared=True) + content(target)
     inputs = tuple(x.requires_grad_(True) for x in seen.values())
     assert torch.autograd.gradcheck(lambda *a: objective(dict(zip(seen, a, strict=True))), inputs)
-    assert objective.recipe is None
+    assert objective.specification is None
 
 
 def test_the_targets_are_copies_without_gradient() -> None:

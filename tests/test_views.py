@@ -9,7 +9,7 @@ import pytest
 import scipy.ndimage
 import scipy.stats
 import torch
-from dip_lessons.views.affine.background import BACKGROUNDS, composite
+from dip_lessons.views.background import BACKGROUNDS, composite
 
 import dip_lessons as dip
 from dip_lessons import Views, random_views, standard_views

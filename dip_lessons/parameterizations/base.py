@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -257,15 +258,17 @@ class Parameterization(nn.Module):
         size = {"size": self.size} if "size" in self.arguments else {}
         return {**self.arguments, **size, **now}
 
-    def get_extra_state(self) -> dict[str, Any]:
-        """What a ``state_dict`` holds besides tensors: what can be adjusted, as it is now."""
-        return {name: getattr(self, name) for name in self.adjustable}
-
-    def set_extra_state(self, state: Mapping[str, Any]) -> None:
-        """The inverse of :meth:`get_extra_state`."""
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        """A ``state_dict`` holds what can be adjusted, too, as it is now: the picture is not the same without."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)  # type: ignore[no-untyped-call]
         for name in self.adjustable:
-            if name in state:
-                setattr(self, name, state[name])
+            destination[prefix + name] = torch.tensor(getattr(self, name), dtype=torch.float64, device="cpu")
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *args: Any) -> None:
+        for name in self.adjustable:
+            if prefix + name in state:  # a file of old has none
+                setattr(self, name, float(state.pop(prefix + name)))
+        super()._load_from_state_dict(state, prefix, *args)  # type: ignore[no-untyped-call]
 
     def checked(self, image: Tensor) -> Tensor:
         """``image`` as (B, C, H, W) on this device, or a ValueError that says what does not fit.
@@ -311,7 +314,17 @@ def _remembered(kind: type, args: tuple, options: Mapping[str, Any]) -> dict[str
     defaults = {name: p.default for name, p in known.items() if p.default is not p.empty}
     given = {**defaults, **dict(zip(known, args, strict=False)), **options}
     order = [*known, *(name for name in options if name not in known)]
-    return {name: given[name] for name in order if name in given and name not in ("generator", "device")}
+    return {
+        name: _pythons(given[name]) for name in order if name in given and name not in ("generator", "device")
+    }
+
+
+def _pythons(value: Any) -> Any:
+    """A number of numpy's or torch's as Python's own, which files can hold."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_pythons, value))
+    scalar = isinstance(value, np.generic) or (isinstance(value, Tensor) and value.ndim == 0)
+    return value.item() if scalar else value
 
 
 def describe(picture: Parameterization) -> dict | None:

@@ -24,9 +24,9 @@ class Convolution(nn.Sequential):
         pad = nn.ReflectionPad2d(kernel // 2) if kernel > 1 else nn.Identity()
         super().__init__(
             pad,
-            nn.Conv2d(inputs, outputs, kernel, stride, bias=False),
+            nn.Conv2d(inputs, outputs, kernel, stride, bias=False, dtype=torch.float32),
             # Over one picture, which is what batch norm does with a batch of one.
-            nn.GroupNorm(outputs, outputs),
+            nn.GroupNorm(outputs, outputs, dtype=torch.float32),
             nn.LeakyReLU(0.2),
         )
 
@@ -40,7 +40,8 @@ class Hourglass(nn.Module):
         self.skip = Convolution(inputs, skip, 1)
         self.down = nn.Sequential(Convolution(inputs, width, 3, stride=2), Convolution(width, width, 3))
         self.deeper = Hourglass(width, deeper, skip) if deeper else nn.Identity()
-        self.norm = nn.GroupNorm(skip + (deeper or [width])[0], skip + (deeper or [width])[0])
+        inner = skip + (deeper or [width])[0]
+        self.norm = nn.GroupNorm(inner, inner, dtype=torch.float32)
         self.up = nn.Sequential(Convolution(self.norm.num_channels, width, 3), Convolution(width, width, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -108,12 +109,14 @@ class DeepImagePrior(Parameterization):
         # Torch's own first weights, without touching the global generator.
         with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.device("cpu"):
             torch.manual_seed(seed)
-            networks = [
-                nn.Sequential(Hourglass(inputs, widths, skip), nn.Conv2d(widths[0], self.channels, 1))
-                for _ in range(self.batch)
-            ]
-        self.networks = nn.ModuleList(networks).to(memory_format=torch.channels_last)
-        self.networks.to(self._made_on, torch.float32)
+            networks = []
+            for _ in range(self.batch):
+                parts = (
+                    Hourglass(inputs, widths, skip),
+                    nn.Conv2d(widths[0], self.channels, 1, dtype=torch.float32),
+                )
+                networks.append(nn.Sequential(*parts))
+            self.networks = nn.ModuleList(networks).to(memory_format=torch.channels_last).to(self._made_on)
 
     @property
     def noise_sd(self) -> float:

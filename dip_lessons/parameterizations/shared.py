@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..arguments import height_width, whole
+from ..arguments import is_whole
 from ..registry import enter
 from .base import Parameterization
 from .fourier import Fourier
@@ -72,10 +72,14 @@ class Shared(Parameterization):
             unique.requires_grad_(False)
         self.layers = nn.ParameterList()
         for n, side in layers:
-            n, (height, width) = (
-                whole(n, "n, the maps of a shared layer (n, side),", 1, self.batch),
-                height_width(side),
-            )
+            height, width = side if isinstance(side, (tuple, list)) else (side, side)
+            if not (
+                all(map(is_whole, (n, height, width))) and 1 <= n <= self.batch and min(height, width) > 0
+            ):
+                raise ValueError(
+                    f"a shared layer is (n, side) with 1 to {self.batch} maps for {self.batch} frames and a side "
+                    f"above 0; got {(n, side)}"
+                )
             self.layers.append(self.trainable(sd * self.noise(1, self.channels, n, height, width)))
 
     def common(self) -> Tensor:

@@ -92,19 +92,25 @@ def check_parts(parameterization: object, objective: object, network: object, vi
         )
 
 
-def check_lr(lr: Any) -> float | tuple[float, ...]:
-    """A learning rate as a float, or as one for each group of an optimizer's parameters."""
+def check_lr(lr: Any, groups: int = 1, *, zero: bool = False) -> float | tuple[float, ...]:
+    """A learning rate as a float, or as one for each group of an optimizer's parameters.
+
+    ``zero``: whether it may be 0, as at the end of a schedule of torch's.
+    """
     several = isinstance(lr, (tuple, list))
-    for rate in lr if several else [lr]:
-        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= rate < math.inf:
-            raise ValueError(f"lr must be a number, 0 or more; got {lr!r}")
+    rates = lr if several else [lr]
+    numbers = all(isinstance(r, Real) and not isinstance(r, bool) and 0 <= r < math.inf for r in rates)
+    if not numbers or (several and len(lr) != groups) or (not zero and 0 in rates):
+        one_each = f", or {groups}, one for each group" if groups > 1 else ""
+        raise ValueError(f"lr must be a number above 0{one_each}; got {lr!r}")
     return tuple(map(float, lr)) if several else float(lr)
 
 
 def check_optimizer(optimizer: object, lr: object, betas: object) -> None:
     """Raise ValueError or TypeError for an optimizer, a first learning rate or betas that make no sense."""
-    if isinstance(lr, bool) or not (isinstance(lr, Real) and 0 < lr < math.inf):
+    if isinstance(lr, (tuple, list)):
         raise ValueError(f"lr must be a number above 0; got {lr!r}")
+    check_lr(lr)
     if not (optimizer in OPTIMIZERS if isinstance(optimizer, str) else callable(optimizer)):
         raise ValueError(
             f"optimizer must be one of {', '.join(OPTIMIZERS)}, or a function (parameters, lr) -> "

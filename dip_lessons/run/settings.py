@@ -76,7 +76,7 @@ class Settings:
         now = self._outside()
         changed = {name: value for name, value in now.items() if value != self._seen[name]}
         if "lr" in changed:
-            changed["lr"] = check_lr(changed["lr"])
+            changed["lr"] = check_lr(changed["lr"], len(self.optimizer.param_groups), zero=True)
         if changed:
             self.record(step, changed)
             self._seen = now
@@ -101,7 +101,7 @@ class Settings:
                 known = ", ".join(sorted({*now, *fields} - {"options"}))
                 raise ValueError(f"there is no setting {name!r} here; there are {known}")
         self.check(asked)
-        asked["lr"] = check_lr(asked["lr"])
+        asked["lr"] = _floats(asked["lr"])
         changed = {
             n: v for n, v in asked.items() if n not in now or (v is not now[n] and not _equal(v, now[n]))
         }
@@ -124,16 +124,14 @@ class Settings:
                 )
             self.check({**known, **values})
         for step, values in changes.items():
-            plain = {name: check_lr(value) if name == "lr" else value for name, value in values.items()}
+            plain = {name: _floats(value) if name == "lr" else value for name, value in values.items()}
             self.log.setdefault(operator.index(step), {}).update(plain)
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Raise TypeError or ValueError for settings that do not fit the run."""
         check_parts(self.parameterization, settings["objective"], self.network, settings["views"])
-        lr, groups = check_lr(settings["lr"]), len(self.optimizer.param_groups)
-        stands = lr == _rates(self.optimizer)  # a scheduler may have brought it to 0
-        if not stands and (lr == 0 or (isinstance(lr, tuple) and len(lr) != groups)):
-            raise ValueError(f"lr must be a number above 0, or {groups}, one for each group; got {lr!r}")
+        stands = settings["lr"] == _rates(self.optimizer)  # a scheduler may have brought it to 0
+        check_lr(settings["lr"], len(self.optimizer.param_groups), zero=stands)
 
     def _outside(self) -> dict[str, Any]:
         own = {name: getattr(self.parameterization, name) for name in self.parameterization.adjustable}
@@ -148,6 +146,10 @@ def _rates(optimizer: torch.optim.Optimizer) -> float | tuple[float, ...]:
 def _options(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
     left_out = ("params", "lr", "initial_lr")  # the last one is a scheduler's own note
     return [{k: v for k, v in group.items() if k not in left_out} for group in optimizer.param_groups]
+
+
+def _floats(lr: Any) -> float | tuple[float, ...]:
+    return tuple(map(float, lr)) if isinstance(lr, (tuple, list)) else float(lr)
 
 
 def _equal(one: Any, other: Any) -> bool:

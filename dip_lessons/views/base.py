@@ -114,7 +114,7 @@ class RandomViews:
 
 def _takes_two(transform: Callable) -> bool:
     try:
-        inspect.signature(transform).bind(None, None)
+        inspect.signature(getattr(transform, "forward", transform)).bind(None, None)
     except TypeError:
         return False
     except ValueError:  # a builtin that does not tell
