@@ -14,7 +14,7 @@ PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-re
 export OMP_WAIT_POLICY := PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: lab env test test-units test-notebooks lint notebooks handout gallery site bench doctor address clean
+.PHONY: lab env test test-units test-notebooks test-matrix lint notebooks handout gallery site bench doctor address clean
 
 lab: env $(VENV)/.generator
 	@$(BIN)/dip-lessons lab
@@ -34,10 +34,16 @@ test-units: $(VENV)/.test $(VENV)/.generator
 test-notebooks: $(VENV)/.test $(VENV)/.generator
 	$(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=600 notebooks
 
+# The unit tests once more on other processors, versions and Pythons, in environments of their own (.venv-matrix).
+# Some of it: make test-matrix COLUMNS="default one-thread" TESTS="tests/test_optimize.py". See tests/README.md.
+test-matrix: $(VENV)/.test $(VENV)/.generator
+	@$(BIN)/python tests/matrix.py $(COLUMNS) $(if $(TESTS),--tests $(TESTS))
+
 lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Executes every notebook with the full budget and stores its outputs.
 notebooks: $(VENV)/.lab $(VENV)/.generator
@@ -68,7 +74,7 @@ address: $(VENV)/.lab
 	@$(BIN)/dip-lessons address "$(URL)"
 
 clean:
-	rm -rf $(VENV) build dist docs/build .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-matrix build dist docs/build .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each stamp is newer than what it was made from, so that a second call installs nothing.
@@ -95,4 +101,4 @@ $(VENV)/.site: $(VENV)/.lab docs/requirements.txt
 
 # What cannot be fetched keeps nobody from the rest: the lesson and the tests that need it say so.
 $(VENV)/.generator: $(VENV)/.lab
-	@if $(BIN)/python -m dip_lessons.generator; then touch $@; fi
+	@if $(BIN)/python -m dip_lessons.stylegan; then touch $@; fi

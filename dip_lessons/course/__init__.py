@@ -7,11 +7,6 @@ handout.py        notebooks without their solutions; gallery.py: their pictures 
 benchmark.py      lesson 15's table; spherical_cnn.py: lesson 13's network
 commands.py       the command line; doctor.py says what a machine has
 
-It may import all rooms. Begin reading with environment.py.
+It may import all rooms. It imports nothing here, so that the command line begins at once, without torch. Begin
+reading with environment.py.
 """
-
-from .gallery import gallery
-from .grade import GRADES, Row, grade, grade_notebook
-from .handout import handout
-
-__all__ = ["GRADES", "Row", "gallery", "grade", "grade_notebook", "handout"]

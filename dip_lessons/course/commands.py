@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 START = Path("notebooks", "00_start_here.ipynb")
@@ -21,7 +21,7 @@ ADDRESS_FILES = (
     "README.md",
     "CONTRIBUTING.md",
     "CITATION.cff",
-    "dip_lessons/environment.py",
+    "dip_lessons/course/environment.py",
 )
 # What has to stand in the environment before Python and torch start; kernels inherit it.
 FOR_SPEED = {
@@ -43,131 +43,87 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="dip-lessons", description="Differentiable image parameterizations, as a course in notebooks."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    stored = {"nargs": "*", "type": Path, "metavar": "NOTEBOOK", "help": "by default all of the checkout's"}
 
-    command = commands.add_parser(
-        "lab", help="open JupyterLab at the first lesson; passes further options to it"
-    )
-    command.add_argument(
-        "--port", type=int, help="the port JupyterLab listens on (its own choice: 8888 or next)"
-    )
-    command.add_argument("--no-browser", action="store_true", help="only print the address")
+    def command(
+        function: Callable[[argparse.Namespace], int],
+        help: str,
+        *expected: type[Exception],
+        description: str | None = None,
+    ) -> Callable[..., object]:
+        """Add a command; errors of a type that is expected end it with their message, not with a traceback."""
+        parser = commands.add_parser(function.__name__, help=help, description=description)
+        parser.set_defaults(function=function, expected=(CommandError, *expected))
+        return parser.add_argument
 
-    command = commands.add_parser(
-        "run", help="execute notebooks from the top and store their new outputs in them"
-    )
-    command.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK")
-    command.add_argument("--check", action="store_true", help="execute, but leave the files as they are")
-    command.add_argument(
-        "--timeout", type=int, default=600, help="seconds a cell may take (default: %(default)s)"
-    )
+    add = command(lab, "open JupyterLab at the first lesson; passes further options to it")
+    add("--port", type=int, help="the port JupyterLab listens on (its own choice: 8888 or next)")
+    add("--no-browser", action="store_true", help="only print the address")
 
-    command = commands.add_parser(
-        "handout", help="write the notebooks without their solutions, for learners, into a folder"
-    )
-    command.add_argument(
-        "notebooks", nargs="*", type=Path, metavar="NOTEBOOK", help="by default all of the checkout's"
-    )
-    command.add_argument(
-        "--out", type=Path, default=Path("handout"), metavar="FOLDER", help="(default: %(default)s)"
-    )
-    command.add_argument(
-        "--outputs",
-        choices=("lesson", "all", "none"),
-        default="lesson",
-        help="which stored outputs stay: all but those of exercises, all, none (default: %(default)s)",
-    )
-    command.add_argument("--overwrite", action="store_true", help="replace files that are in the folder")
+    add = command(run, "execute notebooks from the top and store their new outputs in them")
+    add("notebooks", nargs="+", type=Path, metavar="NOTEBOOK")
+    add("--check", action="store_true", help="execute, but leave the files as they are")
+    add("--timeout", type=int, default=600, help="seconds a cell may take (default: %(default)s)")
 
-    command = commands.add_parser(
-        "grade",
-        help="check the exercises in notebooks that learners handed in",
+    about = "write the notebooks without their solutions, for learners, into a folder"
+    add = command(handout, about, OSError, ValueError)
+    add("notebooks", **stored)
+    add("--out", type=Path, default=Path("handout"), metavar="FOLDER", help="(default: %(default)s)")
+    about = "which stored outputs stay: all but those of exercises, all, none (default: %(default)s)"
+    add("--outputs", choices=("lesson", "all", "none"), default="lesson", help=about)
+    add("--overwrite", action="store_true", help="replace files that are in the folder")
+
+    add = command(
+        grade,
+        "check the exercises in notebooks that learners handed in",
+        OSError,
+        ValueError,
         description="Executes each answer in a process of its own and prints what became of it. This is no "
         "sandbox: an answer runs with your rights. Grade the work of people whom you do not know in a container.",
     )
-    command.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="a notebook, or a folder of them"
-    )
-    command.add_argument(
-        "--seconds",
-        type=float,
-        default=60,
-        help="that the answers of a notebook may take (default: %(default)s)",
-    )
-    command.add_argument(
-        "--memory",
-        type=int,
-        default=2000,
-        metavar="MB",
-        help="that an answer may take, on Linux (default: %(default)s)",
-    )
-    command.add_argument("--csv", type=Path, metavar="PATH", help="write the table to a file as well")
-    command.add_argument("--overwrite", action="store_true", help="replace that file if it is there")
+    add("files", nargs="+", type=Path, metavar="FILE", help="a notebook, or a folder of them")
+    about = "that the answers of a notebook may take (default: %(default)s)"
+    add("--seconds", type=float, default=60, help=about)
+    about = "that an answer may take, on Linux (default: %(default)s)"
+    add("--memory", type=int, default=2000, metavar="MB", help=about)
+    add("--csv", type=Path, metavar="PATH", help="write the table to a file as well")
+    add("--overwrite", action="store_true", help="replace that file if it is there")
 
-    command = commands.add_parser(
-        "gallery", help="write the pictures that the notebooks hold onto one page, with their captions"
-    )
-    command.add_argument(
-        "notebooks", nargs="*", type=Path, metavar="NOTEBOOK", help="by default all of the checkout's"
-    )
-    command.add_argument(
-        "--out",
-        type=Path,
-        default=Path("gallery.html"),
-        metavar="FILE",
-        help="the page (default: %(default)s)",
-    )
-    command.add_argument(
-        "--thumbnails", type=Path, metavar="FOLDER", help="write a small picture of each lesson as well"
-    )
+    about = "write the pictures that the notebooks hold onto one page, with their captions"
+    add = command(gallery, about, OSError, ValueError)
+    add("notebooks", **stored)
+    about = "the page (default: %(default)s)"
+    add("--out", type=Path, default=Path("gallery.html"), metavar="FILE", help=about)
+    add("--thumbnails", type=Path, metavar="FOLDER", help="write a small picture of each lesson as well")
 
-    command = commands.add_parser(
-        "sweep", help="a picture of what each channel of a layer wants, and a page to look through them"
-    )
-    command.add_argument("network", metavar="NETWORK", help="as in squeezenet1_1 or inception_v3")
-    command.add_argument("layer", metavar="LAYER", help="as in features.9 or Mixed_6b")
-    command.add_argument("--out", type=Path, metavar="FOLDER", help="(default: sweep_NETWORK_LAYER)")
-    command.add_argument("--channels", metavar="NUMBERS", help="as in 0-31,40 (default: all)")
+    about = "a picture of what each channel of a layer wants, and a page to look through them"
+    add = command(sweep, about, OSError, KeyError, ValueError, RuntimeError)
+    add("network", metavar="NETWORK", help="as in squeezenet1_1 or inception_v3")
+    add("layer", metavar="LAYER", help="as in features.9 or Mixed_6b")
+    add("--out", type=Path, metavar="FOLDER", help="(default: sweep_NETWORK_LAYER)")
+    add("--channels", metavar="NUMBERS", help="as in 0-31,40 (default: all)")
     for name, default in {"size": 160, "steps": 128, "seed": 0, "batch": 4}.items():
-        command.add_argument(f"--{name}", type=int, default=default, help="(default: %(default)s)")
-    command.add_argument("--device", help="cpu, cuda or mps (default: the best that is there)")
-    command.add_argument(
-        "--processes", type=int, help="that work at a time (default: one for each core; one on a GPU)"
-    )
-    command.add_argument(
-        "--dask", metavar="ADDRESS", help="of a scheduler whose workers share the work, as in tcp://host:8786"
-    )
+        add(f"--{name}", type=int, default=default, help="(default: %(default)s)")
+    add("--device", help="cpu, cuda or mps (default: the best that is there)")
+    about = "that work at a time (default: one for each core; one on a GPU)"
+    add("--processes", type=int, help=about)
+    about = "of a scheduler whose workers share the work, as in tcp://host:8786"
+    add("--dask", metavar="ADDRESS", help=about)
 
-    commands.add_parser("doctor", help="say what this machine has and what to do about what is missing")
+    command(doctor, "say what this machine has and what to do about what is missing")
 
-    command = commands.add_parser(
-        "address", help="write the repository's address into badges and setup cells"
-    )
-    command.add_argument("url", metavar="URL", help="as in https://github.com/someone/dip_lessons")
+    add = command(address, "write the repository's address into badges and setup cells")
+    add("url", metavar="URL", help="as in https://github.com/someone/dip_lessons")
 
     options, further = parser.parse_known_args(arguments)
     if further and options.command != "lab":
         parser.error(f"unrecognized arguments: {' '.join(further)}")
+    options.further = further
     for name, value in FOR_SPEED.items():
         os.environ.setdefault(name, value)
     try:
-        if options.command == "lab":
-            return lab(options.port, browser=not options.no_browser, further=further)
-        if options.command == "run":
-            return run(options.notebooks, check=options.check, timeout=options.timeout)
-        if options.command == "handout":
-            return handout(options)
-        if options.command == "grade":
-            return grade(options)
-        if options.command == "gallery":
-            return gallery(options)
-        if options.command == "sweep":
-            return sweep(options)
-        if options.command == "doctor":
-            from .doctor import doctor
-
-            return doctor()
-        return address(options.url)
-    except CommandError as error:
+        return options.function(options)
+    except options.expected as error:
         print(f"dip-lessons {options.command}: {error}", file=sys.stderr)
         return 1
 
@@ -182,7 +138,7 @@ def checkout() -> Path:
     Raises:
         CommandError: there is none; an installed package holds no notebooks.
     """
-    for folder in (Path(__file__).resolve().parents[1], Path.cwd(), *Path.cwd().parents):
+    for folder in (Path(__file__).resolve().parents[2], Path.cwd(), *Path.cwd().parents):
         if (folder / START).is_file() and (folder / "pyproject.toml").is_file():
             return folder
     raise CommandError(
@@ -193,13 +149,8 @@ def checkout() -> Path:
 # --- lab ------------------------------------------------------------------------------------------------
 
 
-def lab(port: int | None, *, browser: bool, further: Sequence[str] = ()) -> int:
+def lab(options: argparse.Namespace) -> int:
     """Open JupyterLab at the first lesson, or print its address where there is no browser.
-
-    Args:
-        port: where to listen; None leaves the choice to JupyterLab.
-        browser: whether to open one, if there is one.
-        further: options passed on to JupyterLab.
 
     Raises:
         CommandError: no checkout around, or no JupyterLab installed.
@@ -211,14 +162,14 @@ def lab(port: int | None, *, browser: bool, further: Sequence[str] = ()) -> int:
         )
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}"]
     command += [f"--LabApp.default_url=/lab/tree/{START.as_posix()}"]
-    if port is not None:
-        command += [f"--port={port}"]
-    if not browser or not has_browser():
+    if options.port is not None:
+        command += [f"--port={options.port}"]
+    if options.no_browser or not has_browser():
         command += ["--no-browser"]
         print("JupyterLab prints its address below; open it in a browser.", flush=True)
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command += ["--allow-root"]
-    command += further
+    command += options.further
     if os.name == "posix":
         # One process: interrupt, signals and exit code are JupyterLab's own.
         os.execv(sys.executable, command)
@@ -241,16 +192,11 @@ def has_browser() -> bool:
 # --- run ------------------------------------------------------------------------------------------------
 
 
-def run(notebooks: Sequence[Path], *, check: bool = False, timeout: int = 600) -> int:
+def run(options: argparse.Namespace) -> int:
     """Execute notebooks in this Python, one after the other, and store what they show.
 
     The budget is DIP_BUDGET's, else full. Widget state, times and the kernel's version are left out, so that
     a difference between two executions is one of content. A notebook that fails is left as it was.
-
-    Args:
-        notebooks: their paths.
-        check: whether to leave every file as it is.
-        timeout: seconds a cell may take.
 
     Raises:
         CommandError: a path is no notebook, or nbclient is not installed.
@@ -272,19 +218,19 @@ def run(notebooks: Sequence[Path], *, check: bool = False, timeout: int = 600) -
         def send(self, *_: object, **__: object) -> None:
             pass
 
-    missing = [str(path) for path in notebooks if not (path.suffix == ".ipynb" and path.is_file())]
+    missing = [str(path) for path in options.notebooks if not (path.suffix == ".ipynb" and path.is_file())]
     if missing:
         raise CommandError(f"no such notebook: {', '.join(missing)}")
     environment = {**os.environ, "DIP_BUDGET": os.environ.get("DIP_BUDGET") or "full"}
     failed = 0
-    for path in notebooks:
+    for path in options.notebooks:
         start = time.monotonic()
         print(f"{path} ", end="", flush=True)
         notebook = nbformat.read(path, as_version=4)
         client = NotebookClient(
             notebook,
             kernel_name="python3",
-            timeout=timeout,
+            timeout=options.timeout,
             record_timing=False,
             store_widget_state=True,  # nbclient needs it for Output widgets; taken out again below
             resources={"metadata": {"path": str(path.resolve().parent)}},
@@ -309,7 +255,7 @@ def run(notebooks: Sequence[Path], *, check: bool = False, timeout: int = 600) -
             cell.metadata.pop("execution", None)
             for output in cell.get("outputs", []):
                 without_widget(output.get("data", {}))
-        if not check:
+        if not options.check:
             nbformat.write(notebook, path)
         print(f" {time.monotonic() - start:.0f} s", flush=True)
     return int(failed > 0)
@@ -328,51 +274,35 @@ def without_widget(data: dict[str, object]) -> None:
 
 
 def handout(options: argparse.Namespace) -> int:
-    """Write notebooks to hand out: :func:`dip_lessons.course.handout`.
-
-    Raises:
-        CommandError: they cannot be handed out; the message says why.
-    """
+    """Write notebooks to hand out, see ``handout.py``."""
     from .handout import handout
 
-    sources = options.notebooks or sorted((checkout() / START).parent.glob("*.ipynb"))
-    try:
-        return handout(sources, options.out, outputs=options.outputs, overwrite=options.overwrite)
-    except (OSError, ValueError) as error:
-        raise CommandError(str(error)) from error
+    sources = options.notebooks or lessons()
+    return handout(sources, options.out, outputs=options.outputs, overwrite=options.overwrite)
 
 
 def grade(options: argparse.Namespace) -> int:
-    """Grade notebooks that were handed in: :func:`dip_lessons.course.grade`.
-
-    Raises:
-        CommandError: grading cannot begin; the message says why.
-    """
+    """Grade notebooks that were handed in, see ``grade.py``."""
     from .grade import grade
 
     limits = {"seconds": options.seconds, "memory": options.memory}
     try:
         return grade(options.files, **limits, csv=options.csv, overwrite=options.overwrite)
-    except (OSError, ValueError) as error:
-        raise CommandError(str(error)) from error
     except KeyboardInterrupt:
         print("stopped" + f"; {options.csv} holds the rows so far" * bool(options.csv), file=sys.stderr)
         return 130
 
 
 def gallery(options: argparse.Namespace) -> int:
-    """Write the page of pictures: :func:`dip_lessons.course.gallery`.
-
-    Raises:
-        CommandError: there are no such pictures; the message says why.
-    """
+    """Write the page of pictures, see ``gallery.py``."""
     from .gallery import gallery
 
-    sources = options.notebooks or sorted((checkout() / START).parent.glob("*.ipynb"))
-    try:
-        return gallery(sources, options.out, thumbnails=options.thumbnails)
-    except (OSError, ValueError) as error:
-        raise CommandError(str(error)) from error
+    return gallery(options.notebooks or lessons(), options.out, thumbnails=options.thumbnails)
+
+
+def lessons() -> list[Path]:
+    """The notebooks of the checkout."""
+    return sorted((checkout() / START).parent.glob("*.ipynb"))
 
 
 # --- sweep ----------------------------------------------------------------------------------------------
@@ -382,7 +312,7 @@ def sweep(options: argparse.Namespace) -> int:
     """Render a layer and print where its page is: :func:`dip_lessons.sweep`.
 
     Raises:
-        CommandError: there is no such network or layer, the folder holds something else, or Dask is missing.
+        CommandError: Dask is missing. Errors of :func:`dip_lessons.sweep` go on.
     """
     from ..hardware import device, memory
     from ..sweeps import numbers, sweep
@@ -413,8 +343,6 @@ def sweep(options: argparse.Namespace) -> int:
         if error.name != "distributed":
             raise
         raise CommandError(f"Dask is not installed; {sys.executable} -m pip install distributed") from error
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise CommandError(str(error)) from error
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return 130
@@ -422,18 +350,25 @@ def sweep(options: argparse.Namespace) -> int:
     return 0
 
 
-# --- address --------------------------------------------------------------------------------------------
+# --- doctor, address ------------------------------------------------------------------------------------
 
 
-def address(url: str) -> int:
+def doctor(options: argparse.Namespace) -> int:
+    """Say what this machine has, see ``doctor.py``."""
+    from .doctor import doctor
+
+    return doctor()
+
+
+def address(options: argparse.Namespace) -> int:
     """Write the repository's public address wherever the checkout names it, and print the files that changed.
 
-    Args:
-        url: as in ``https://github.com/someone/dip_lessons``; a ``.git`` or a slash at the end is dropped.
+    A ``.git`` or a slash at its end is dropped.
 
     Raises:
         CommandError: no such address, or no checkout around.
     """
+    url = options.url
     new = re.sub(r"(\.git)?/*$", "", url.strip())
     if not re.fullmatch(r"https://[\w.-]+(:\d+)?(/[\w.-]+){2,}", new, flags=re.ASCII):
         raise CommandError(f"{url!r} is not an address as in https://github.com/someone/dip_lessons")

@@ -1,4 +1,4 @@
-"""``python -m dip_lessons.generator`` fetches the weights ahead of the lessons that need them, for ``make``."""
+"""``python -m dip_lessons.stylegan`` fetches the weights ahead of the lessons that need them, for ``make``."""
 
 import sys
 
