@@ -32,10 +32,11 @@ def __getattr__(name: str) -> Any:
     if name not in _vocabulary():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, inside = _vocabulary()[name]
-    if module:
-        value = getattr(importlib.import_module(f".{module}", __name__), inside)
+    owner = importlib.import_module(f".{module}" if module else __name__, __name__)
+    if inside in vars(owner):
+        value = getattr(owner, inside)
     else:  # a module is part of the vocabulary itself
-        value = importlib.import_module(f".{inside}", __name__)
+        value = importlib.import_module(f".{inside}", owner.__name__)
     globals()[name] = value
     return value
 
