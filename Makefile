@@ -43,7 +43,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 # Executes every notebook with the full budget and stores its outputs.
 notebooks: $(VENV)/.lab $(VENV)/.generator

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torchvision
 
+from dip_lessons import hardware
 from dip_lessons.course import environment
 
 
@@ -42,15 +43,15 @@ def test_the_best_device_is_chosen(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert environment.device() == torch.device(chosen)
-    assert environment.device(chosen) == torch.device(chosen)
-    assert environment.device(torch.device("cpu")) == torch.device("cpu")
+    assert hardware.device() == torch.device(chosen)
+    assert hardware.device(chosen) == torch.device(chosen)
+    assert hardware.device(torch.device("cpu")) == torch.device("cpu")
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "", "meta"])
 def test_an_unknown_device_is_named_with_what_to_use(name: str) -> None:
     with pytest.raises(ValueError, match=f"device '{name}'.*use .*'cuda'.*'mps', 'cpu' or None"):
-        environment.device(name)
+        hardware.device(name)
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:1", "mps"])
@@ -58,20 +59,20 @@ def test_an_absent_device_is_named_with_what_to_use(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(RuntimeError, match=f"'{name}' was asked for.* finds 0 .*use 'cpu', or None"):
-        environment.device(name)
+        hardware.device(name)
 
 
 def test_the_second_of_one_gpu_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert environment.device("cuda:0") == torch.device("cuda", 0)
+    assert hardware.device("cuda:0") == torch.device("cuda", 0)
     with pytest.raises(RuntimeError, match="'cuda:1' was asked for.* finds 1 of type 'cuda'"):
-        environment.device("cuda:1")
+        hardware.device("cuda:1")
 
 
 def test_memory_agrees_with_psutil() -> None:
     psutil = pytest.importorskip("psutil")
-    amount = environment.memory(torch.device("cpu"))
+    amount = hardware.memory(torch.device("cpu"))
     if amount is None:
         pytest.skip("this system does not tell")
     seen = psutil.virtual_memory()
@@ -83,9 +84,9 @@ def test_memory_agrees_with_psutil() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_a_gpu_is_described_by_name_and_memory() -> None:
-    where = environment.device()
+    where = hardware.device()
     properties = torch.cuda.get_device_properties(where)
-    text = environment.describe(where)
+    text = hardware.describe(where)
     assert text.startswith("cuda (")
     assert properties.name in text
     assert f"of {properties.total_memory / 1e9:.0f} GB free" in text
@@ -125,7 +126,7 @@ def test_a_kernel_started_by_pytest_is_quick(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("CI", raising=False)
     code = """
 import os
-from dip_lessons import environment
+from dip_lessons.course import environment
 first = environment.budget()
 del os.environ["PYTEST_CURRENT_TEST"]  # so that the first answer is known to come from it
 print(first, environment.budget())
@@ -157,6 +158,13 @@ def test_setup_seeds_the_three_global_generators() -> None:
         assert random.random() == random.Random(3).random()
 
 
+@pytest.mark.usefixtures("generators_restored")
+@pytest.mark.parametrize("seed", [np.int64(3), np.uint8(3), torch.tensor(3)])
+def test_a_whole_number_of_any_kind_is_a_seed(seed: object) -> None:
+    environment.setup(seed)
+    assert torch.equal(torch.rand(4), torch.rand(4, generator=torch.Generator().manual_seed(3)))
+
+
 def test_setup_without_a_seed_draws_nothing() -> None:
     before = torch.get_rng_state(), random.getstate(), torch.is_grad_enabled()
     environment.setup(seed=None)
@@ -172,16 +180,16 @@ def test_setup_says_what_a_lesson_runs_on(
     assert environment.setup() is None
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["device", "versions", "budget"]
-    assert str(environment.device()) in lines[0]
+    assert str(hardware.device()) in lines[0]
     assert f"torch {torch.__version__} · torchvision {torchvision.__version__} · dip_lessons 0." in lines[1]
     assert "full" in lines[2]
     assert "DIP_BUDGET=quick" in lines[2]
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32])
-def test_a_seed_out_of_range_changes_nothing(seed: int) -> None:
+@pytest.mark.parametrize("seed", [-1, 2**32, True, 1.5, "3"])
+def test_a_seed_that_is_none_changes_nothing(seed: object) -> None:
     before = torch.get_rng_state()
-    with pytest.raises(ValueError, match=f"seed is {seed}; "):
+    with pytest.raises(ValueError, match=f"seed must be a whole number, from 0 to 4294967295; got {seed!r}"):
         environment.setup(seed)
     assert torch.equal(torch.get_rng_state(), before)
 

@@ -41,10 +41,6 @@ def pictures(notebook):
                 yield base64.b64decode("".join(output["data"][kind]))
 
 
-def test_the_first_five_lessons_are_there():
-    assert {p.stem[:2] for p in NOTEBOOKS} >= {"00", "01", "02", "05", "07"}
-
-
 def test_the_first_code_cell_is_the_setup_cell(notebook):
     assert sources(notebook, "code")[0] == SETUP_CELL
     assert sum("REPOSITORY" in source for source in sources(notebook, "code")) == 1

@@ -1,3 +1,5 @@
+import ast
+import graphlib
 import os
 import re
 import shutil
@@ -49,6 +51,9 @@ def test_a_host_keeps_its_own_versions(project: dict) -> None:
         "pillow": "11.3.0",
         "matplotlib": "3.10.0",
         "ipywidgets": "7.7.1",
+        "ipython": "7.34.0",
+        "traitlets": "5.7.1",
+        "packaging": "25.0",
     }
     asked = {Requirement(text).name: Requirement(text) for text in project["project"]["dependencies"]}
     assert set(asked) == set(host)
@@ -164,17 +169,82 @@ def test_the_wheel_installs_the_command(wheel: Path) -> None:
 # --- the package as one imports it ------------------------------------------------------------------------
 
 
-def test_the_code_in_the_readme_runs(root: Path, tmp_path: Path) -> None:
-    (program,) = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text("utf-8"), flags=re.DOTALL)
-    short = program.replace("steps=160", "steps=2").replace("Fourier(224", "Fourier(96")
-    assert short != program
+def run_python(program: str, folder: Path, root: Path) -> str:
+    """What a program prints that has this checkout's package and no warnings."""
     environment = os.environ | {"PYTHONPATH": str(root), "PYTHONWARNINGS": "error"}
     result = subprocess.run(
-        [sys.executable, "-c", short], cwd=tmp_path, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", program], cwd=folder, env=environment, capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
-    assert [line.split()[0] for line in result.stdout.splitlines()[:2]] == ["1", "2"]
+    return result.stdout
+
+
+def test_the_code_in_the_readme_runs(root: Path, tmp_path: Path) -> None:
+    run, picture = re.findall(
+        r"```python\n(.*?)```", (root / "README.md").read_text("utf-8"), flags=re.DOTALL
+    )
+    assert "steps=160" in run
+    printed = run_python(
+        run.replace("steps=160", "steps=2").replace("Fourier(224", "Fourier(96"), tmp_path, root
+    )
+    assert [line.split()[0] for line in printed.splitlines()[:2]] == ["1", "2"]
     assert (tmp_path / "picture.pt").is_file()
+    assert "range(256)" in picture
+    short = picture.replace("range(256)", "range(3)").replace("Fourier(224", "Fourier(96")
+    printed = run_python(
+        short + "print(picture().isfinite().all().item(), scheduler.last_epoch)", tmp_path, root
+    )
+    assert printed.splitlines()[-1] == "True 3"
+
+
+def test_every_name_is_found_when_it_is_first_used(root: Path, tmp_path: Path) -> None:
+    """And none before: a bare import loads nothing of a notebook, and not even torch."""
+    program = """
+import sys
+import dip_lessons as dip
+heavy = {"torch", "torchvision", "numpy", "ipywidgets", "IPython", "matplotlib"}
+assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()
+assert set(dip.__all__) <= set(dir(dip)), set(dip.__all__) - set(dir(dip))
+core = ("Fourier", "random_views", "load_network", "channel", "optimize", "metrics")
+assert all(getattr(dip, name) for name in core)
+assert not {"ipywidgets", "IPython", "matplotlib"} & sys.modules.keys()
+print(len([getattr(dip, name) for name in dip.__all__]), dip.check.ascend, dip.spherical_harmonics.__name__)
+try:
+    dip.no_such_name
+except AttributeError as error:
+    print(error)
+"""
+    lines = run_python(program, tmp_path, root).splitlines()
+    assert lines[0].endswith(" dip_lessons.sphere.harmonics")
+    assert lines[1] == "module 'dip_lessons' has no attribute 'no_such_name'"
+
+
+def test_what_is_imported_is_declared(root: Path, project: dict) -> None:
+    from packaging.requirements import Requirement
+
+    extras = project["project"]["optional-dependencies"]
+    asked = project["project"]["dependencies"] + extras["lab"] + extras["cluster"]
+    names = {Requirement(text).name.replace("-", "_").lower() for text in asked}
+    declared = names | {{"pillow": "PIL", "ipython": "IPython"}.get(name, name) for name in names}
+    found = {}
+    for path in (root / "dip_lessons").rglob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        for_types = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        ]
+        skipped = {id(inner) for node in for_types for inner in ast.walk(node)}
+        for node in ast.walk(tree):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += (
+                [node.module] if isinstance(node, ast.ImportFrom) and not node.level and node.module else []
+            )
+            if id(node) not in skipped:
+                found |= {module.partition(".")[0]: path.name for module in modules}
+    assert "torch" in found
+    undeclared = found.keys() - declared - set(sys.stdlib_module_names) - {"dip_lessons"}
+    assert not undeclared, {name: found[name] for name in undeclared}
 
 
 def test_the_readme_lists_every_lesson_once_with_its_badge(root: Path) -> None:
@@ -259,11 +329,26 @@ def test_make_test_runs_both_halves_and_fails_if_one_does(bare: Path, units: int
     assert [line.split()[-1] for line in ran] == ["tests", "notebooks"]
 
 
-# --- ruff and mypy ----------------------------------------------------------------------------------------
+# --- ruff, mypy, import-linter ----------------------------------------------------------------------------
+
+TOOLS = {
+    "ruff": ["-m", "ruff", "check"],
+    "format": ["-m", "ruff", "format", "--check"],
+    "mypy": ["-m", "mypy"],
+    "importlinter": ["-c", "from importlinter.cli import lint_imports_command as lint; lint()", "--no-cache"],
+}
 
 
-@pytest.mark.parametrize("words", [("ruff", "check"), ("ruff", "format", "--check"), ("mypy",)], ids=" ".join)
-def test_the_code_is_clean(root: Path, words: tuple[str, ...]) -> None:
-    pytest.importorskip(words[0])
-    result = subprocess.run([sys.executable, "-m", *words], cwd=root, capture_output=True, text=True)
-    assert result.returncode == 0, (result.stdout + result.stderr)[:3000]
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_code_is_clean(root: Path, tool: str) -> None:
+    pytest.importorskip(tool.replace("format", "ruff"))
+    result = subprocess.run([sys.executable, *TOOLS[tool]], cwd=root, capture_output=True, text=True)
+    assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """import-linter finds circles between rooms and between files of one; this, those of a room with its own files."""
+    graph = pytest.importorskip("grimp").build_graph("dip_lessons", cache_dir=None)
+    imported = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    assert imported["dip_lessons.run.loop"]
+    graphlib.TopologicalSorter(imported).prepare()  # raises CycleError, with the circle

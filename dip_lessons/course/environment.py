@@ -11,6 +11,8 @@ import numpy as np
 import torch
 import torchvision
 
+from .. import __version__
+from ..arguments import whole
 from ..hardware import describe, device
 
 T = TypeVar("T")
@@ -85,7 +87,7 @@ def setup(seed: int | None = 0) -> None:
     so their own ``torch.randn`` repeats too. The package draws from the seeds and generators it is given.
 
     Args:
-        seed: an integer of at least 0 and below 2³²; None leaves the generators as they are.
+        seed: a whole number below 2³²; None leaves the generators as they are.
 
     Raises:
         ValueError: the seed is out of range, or ``DIP_BUDGET`` is neither quick nor full.
@@ -95,11 +97,8 @@ def setup(seed: int | None = 0) -> None:
     versions python ... · torch ... · torchvision ... · dip_lessons ...
     budget   ...
     """
-    from .. import __version__  # here, for the package imports this module before it is whole
-
     if seed is not None:
-        if not 0 <= seed < 2**32:
-            raise ValueError(f"seed is {seed}; numpy asks for an integer of at least 0 and below 2**32")
+        seed = whole(seed, "seed", high=2**32 - 1)  # numpy asks for no more
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002  # the learner's np.random.rand is what this is for
         torch.manual_seed(seed)
