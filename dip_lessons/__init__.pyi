@@ -23,10 +23,10 @@ from .networks import Network as Network
 from .networks import load_network as load_network
 from .networks import redirected_relu as redirected_relu
 from .notebook.display import curves as curves
-from .notebook.display import film as film
+from .notebook.films import film as film
 from .notebook.display import finish as finish
 from .notebook.display import say as say
-from .notebook.display import sheet as sheet
+from .notebook.sheets import sheet as sheet
 from .notebook.display import show as show
 from .notebook.display import table as table
 from .notebook.player import Player as Player
@@ -37,8 +37,8 @@ from .notebook.player import play as play
 from .notebook.player import slider as slider
 from .notebook.player.chooser import PictureChooser as PictureChooser
 from .notebook.player.chooser import choose_picture as choose_picture
-from .notebook.player.explore import Explorer as Explorer
-from .notebook.player.explore import explore as explore
+from .notebook.player.sliders import Explorer as Explorer
+from .notebook.player.sliders import explore as explore
 from .notebook.viewer import view_mesh as view_mesh
 from .notebook.viewer import view_panorama as view_panorama
 from .objectives import Objective as Objective

@@ -37,8 +37,8 @@ def pip_install() -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture
 def panels_closed() -> Iterator[None]:
     """Close all players and sliders that a test has left."""
-    from dip_lessons.notebook.player import _players, explore
+    from dip_lessons.notebook.player import cells
 
     yield
-    for panel in [*_players.values(), *explore._explorers.values()]:
+    for panel in cells.panels():
         panel.close()

@@ -38,7 +38,7 @@ pytestmark = [
 SETUP = """
 import sys, time, types, torch
 import dip_lessons as dip
-from dip_lessons.player import pick_channel, play
+from dip_lessons import pick_channel, play
 
 torch.set_num_threads(1)
 network = dip.Network(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU()), name="tiny")
@@ -650,7 +650,7 @@ PLAYED = float(os.environ.get("DIP_PLAY_SECONDS", "25"))  # ten minutes by hand
 
 LARGE = """
 import os
-sys.modules["dip_lessons.run.loop"].CHECKPOINT_BYTES = 2**23  # up to so much, a run remembers more and more
+sys.modules["dip_lessons.run.store"].CHECKPOINT_BYTES = 2**23  # up to so much, a run remembers more and more
 
 def restless(activations):
     return slow(activations) * (-1) ** (run.step // 50)  # a picture that is done would not be sent again

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from test_kernels import COLAB, kernel
+from test_kernels import COLAB, DRIVER, kernel
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 WHOLE = os.environ.get("DIP_COLAB_CELLS") == "all"  # by hand: a quarter of an hour of a processor
@@ -78,7 +78,11 @@ def test_a_lesson_runs_as_on_colab(
             "s",
         )
         # The page's clock drives every player, and the last one takes steps when it ticks.
-        assert page.value("all(each.ticks for each in dip.player._players.values())")
-        page.run("one = [*dip.player._players.values()][-1]; taken = one.run.step; one.play()")
-        page.run("one._panel.ticker.value += 1")
+        page.run(DRIVER.replace("TESTS", repr(str(Path(__file__).parent))))
+        page.run(
+            "players = [each for each in open_panels() if isinstance(each, dip.Player)]; one = players[-1]"
+        )
+        assert page.value("all(map(ticked, players))")
+        page.run("taken = one.run.step; one.play()")
+        page.run("Panel(one).tick()")
         assert page.value("one.run.step > taken")

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import gc
-import io
 import threading
 import time
 import weakref
 
-import numpy as np
 import pytest
 import torch
-from ipywidgets.widgets import widget as ipywidgets_base
-from PIL import Image
+from panel import Panel, on_each_start, open_panels, pixels, widgets_alive
 from torch import Tensor
 
-from dip_lessons import choice, slider
+from dip_lessons import Explorer, choice, slider
 from dip_lessons import explore as make
-from dip_lessons.notebook.player import UNNAMED
-from dip_lessons.notebook.player import explore as room
-from dip_lessons.notebook.player.explore import Explorer
+from dip_lessons.notebook.player import sliders as room
+from dip_lessons.notebook.player.cells import UNNAMED
 
 pytestmark = pytest.mark.usefixtures("panels_closed")
 
@@ -42,34 +38,15 @@ def sliders(drawing: Drawing, **options) -> Explorer:
     return make(drawing, slider("light", 0.0, 1.0), **{"sizes": (8, 16, 32)} | options)
 
 
-def move(explorer: Explorer, value: object, knob: int = 0) -> None:
-    """What the page sends when a slider moves."""
-    explorer._knobs[knob].inputs[0].value = value
-
-
-def tick(explorer: Explorer) -> None:
-    explorer._card.ticker.value += 1
-
-
-def runs(explorer: Explorer) -> bool:
-    """Whether the page was told to send ticks."""
-    ticker = explorer._card.ticker
-    return ticker.playing if ticker.has_trait("playing") else ticker._playing
-
-
-def shown(explorer: Explorer) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(explorer._card.picture.value)))
-
-
 def test_the_cell_shows_the_sharp_picture_at_drawings_own_values() -> None:
     drawing = Drawing()
     explorer = sliders(drawing)
     assert drawing.asked == [(8, 0.25), (16, 0.25), (32, 0.25)]
-    assert shown(explorer).shape == (32, 32, 3)
-    assert abs(shown(explorer).mean() - 0.25 * 255) < 1
+    assert pixels(Panel(explorer).picture).shape == (32, 32, 3)
+    assert abs(pixels(Panel(explorer).picture).mean() - 0.25 * 255) < 1
     assert explorer.image.shape == (1, 3, 32, 32)
     assert explorer.values == {"light": 0.25}
-    assert not runs(explorer)
+    assert not Panel(explorer).ticking
 
 
 def test_a_slider_draws_small_at_once_and_sharpens_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,49 +56,49 @@ def test_a_slider_draws_small_at_once_and_sharpens_at_rest(monkeypatch: pytest.M
     monkeypatch.setattr(room.time, "monotonic", lambda: now[0])
     del drawing.asked[:]
     for light in (0.3, 0.4, 0.5):
-        move(explorer, light)
+        Panel(explorer).move(0, light)
         now[0] += 0.1
-        tick(explorer)  # it moves still
+        Panel(explorer).tick()  # it moves still
     assert drawing.asked == [(8, 0.3), (8, 0.4), (8, 0.5)]
-    assert runs(explorer)
-    assert shown(explorer).shape == (8, 8, 3)
+    assert Panel(explorer).ticking
+    assert pixels(Panel(explorer).picture).shape == (8, 8, 3)
     now[0] += 0.2
-    tick(explorer)
+    Panel(explorer).tick()
     assert drawing.asked[3:] == [(16, 0.5)]
-    move(explorer, 0.6)  # in between: it begins again
+    Panel(explorer).move(0, 0.6)  # in between: it begins again
     assert drawing.asked[4:] == [(8, 0.6)]
     for _ in range(4):
         now[0] += 0.26
-        tick(explorer)
+        Panel(explorer).tick()
     assert drawing.asked[5:] == [(16, 0.6), (32, 0.6)]
-    assert not runs(explorer)
-    assert abs(shown(explorer).mean() - 0.6 * 255) < 1
+    assert not Panel(explorer).ticking
+    assert abs(pixels(Panel(explorer).picture).mean() - 0.6 * 255) < 1
     assert explorer.image.shape[-1] == 32
-    move(explorer, 0.7)
-    assert runs(explorer)
+    Panel(explorer).move(0, 0.7)
+    assert Panel(explorer).ticking
 
 
 def test_the_clock_is_started_once_a_drag_and_anew_after_a_reload(monkeypatch: pytest.MonkeyPatch) -> None:
     explorer = sliders(Drawing())
     now, starts = [100.0], []
     monkeypatch.setattr(room.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(explorer._card, "tick", starts.append)
+    on_each_start(explorer, starts.append)
     for light in (0.3, 0.4, 0.5):
-        move(explorer, light)
+        Panel(explorer).move(0, light)
         now[0] += 0.1
     assert starts == [True]
     now[0] += room.AWAY_SECONDS  # no tick came: the page was loaded again
-    move(explorer, 0.6)
+    Panel(explorer).move(0, 0.6)
     assert starts == [True, True]
 
 
 def test_the_picture_keeps_its_width_while_a_slider_moves() -> None:
     explorer = make(Drawing(), slider("light", 0.0, 1.0), sizes=(64, 256))
-    width = explorer._card.picture.layout.width
+    width = Panel(explorer).width
     assert width == "384px"
-    move(explorer, 0.5)
-    assert explorer._card.picture.layout.width == width
-    assert "dip-enlarged" not in explorer._card.picture._dom_classes  # blurred rather than in squares
+    Panel(explorer).move(0, 0.5)
+    assert Panel(explorer).width == width
+    assert not Panel(explorer).pixelated  # blurred rather than in squares
 
 
 def test_first_values() -> None:
@@ -137,13 +114,13 @@ def test_first_values() -> None:
     assert make(draw, controls).values == {"a": 0.5, "b": 0, "c": 0.2, "d": 3}
     explorer = make(draw, controls, start={"a": 1, "d": 4})
     assert explorer.values == {"a": 1, "b": 0, "c": 0.2, "d": 4}
-    assert [knob.inputs[0].value for knob in explorer._knobs] == [1, 0, 0.2, "y"]
-    move(explorer, "x", knob=3)
-    move(explorer, 0.0)
+    assert [Panel(explorer).knob(i) for i in range(4)] == [1, 0, 0.2, "y"]
+    Panel(explorer).move(3, "x")
+    Panel(explorer).move(0, 0.0)
     assert explorer.values == {"a": 0, "b": 0, "c": 0.2, "d": 3}
-    explorer._card.box.children[1].children[1].children[0].children[0].click()
+    Panel(explorer).click("reset")
     assert explorer.values == {"a": 1, "b": 0, "c": 0.2, "d": 4}
-    assert [knob.inputs[0].value for knob in explorer._knobs] == [1, 0, 0.2, "y"]
+    assert [Panel(explorer).knob(i) for i in range(4)] == [1, 0, 0.2, "y"]
 
 
 def test_values_from_code() -> None:
@@ -152,8 +129,8 @@ def test_values_from_code() -> None:
     del drawing.asked[:]
     assert explorer.set(light=0.75) is explorer
     assert drawing.asked == [(8, 0.75), (16, 0.75), (32, 0.75)]
-    assert explorer._knobs[0].inputs[0].value == 0.75
-    assert not runs(explorer)
+    assert Panel(explorer).knob(0) == 0.75
+    assert not Panel(explorer).ticking
     with pytest.raises(KeyError, match="no slider 'dark'; there are light"):
         explorer.set(dark=1)
 
@@ -161,19 +138,19 @@ def test_values_from_code() -> None:
 def test_errors_are_shown_and_the_next_move_forgives() -> None:
     drawing = Drawing()
     explorer = sliders(drawing)
-    before = shown(explorer)
-    move(explorer, 0.95)
-    note = explorer._card.note.value
+    before = pixels(Panel(explorer).picture)
+    Panel(explorer).move(0, 0.95)
+    note = Panel(explorer).message
     assert "ZeroDivisionError: &lt;too bright&gt;" in note
     assert "in __call__\n" in note  # the line that raised it is told
     assert 'role="alert"' in note
-    assert (shown(explorer) == before).all()
-    assert not runs(explorer)
+    assert (pixels(Panel(explorer).picture) == before).all()
+    assert not Panel(explorer).ticking
     with pytest.raises(ZeroDivisionError):
         explorer.set(light=0.95)
-    move(explorer, 0.5)
-    assert explorer._card.note.value == ""
-    assert abs(shown(explorer).mean() - 0.5 * 255) < 1
+    Panel(explorer).move(0, 0.5)
+    assert Panel(explorer).message == ""
+    assert abs(pixels(Panel(explorer).picture).mean() - 0.5 * 255) < 1
     with pytest.raises(ZeroDivisionError):  # in the cell it is raised, as nbval sees
         sliders(drawing, start={"light": 0.95})
 
@@ -189,11 +166,11 @@ def test_an_error_while_it_sharpens_is_shown(monkeypatch: pytest.MonkeyPatch) ->
     explorer = make(draw, slider("light", 0.0, 1.0), sizes=(8, 16))
     broken.append(True)
     monkeypatch.setattr(room, "REST_SECONDS", 0.0)
-    move(explorer, 0.6)
-    tick(explorer)
-    assert "MemoryError: no room" in explorer._card.note.value
-    assert not runs(explorer)
-    assert shown(explorer).shape == (8, 8, 3)
+    Panel(explorer).move(0, 0.6)
+    Panel(explorer).tick()
+    assert "MemoryError: no room" in Panel(explorer).message
+    assert not Panel(explorer).ticking
+    assert pixels(Panel(explorer).picture).shape == (8, 8, 3)
 
 
 def test_messages_from_several_threads_take_turns() -> None:
@@ -207,20 +184,20 @@ def test_messages_from_several_threads_take_turns() -> None:
         return torch.zeros(3, size, size)
 
     explorer = make(draw, [slider("a", 0, 9), slider("b", 0, 9)], sizes=(8,))
-    threads = [threading.Thread(target=move, args=(explorer, n % 9 + 1, n % 2)) for n in range(6)]
+    threads = [threading.Thread(target=Panel(explorer).move, args=(n % 2, n % 9 + 1)) for n in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert most == [1]
-    assert explorer._card.note.value == ""
+    assert Panel(explorer).message == ""
 
 
 def test_bundle_holds_panel_and_picture() -> None:
     explorer = sliders(Drawing())
     bundle = explorer._repr_mimebundle_()
     assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "image/jpeg", "text/plain"}
-    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer._card.box.model_id
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == Panel(explorer).box.model_id
     assert bundle["text/plain"] == "<sliders: move them, or call set(…)>"
     explorer.close()
     explorer.close()  # once more does nothing
@@ -233,12 +210,7 @@ def test_bundle_holds_panel_and_picture() -> None:
 
 def test_every_control_has_words() -> None:
     explorer = make(lambda size, **v: torch.zeros(3, size, size), [slider("a", 0, 1), choice("b", {"x": 1})])
-    queue, controls = [explorer._card.box], []
-    while queue:
-        widget = queue.pop()
-        queue += getattr(widget, "children", ())
-        if widget.has_trait("disabled") and widget is not explorer._card.ticker:
-            controls.append(widget)
+    controls = Panel(explorer).everything()
     assert len(controls) == 3
     for control in controls:
         assert control.description
@@ -253,20 +225,21 @@ def test_a_rerun_closes_the_older_sliders_and_frees_what_they_held() -> None:
         drawings.append(weakref.ref(drawing))
         del drawing
         gc.collect()
-        widgets.append(len(getattr(ipywidgets_base, "_instances", None) or ipywidgets_base.Widget.widgets))
+        widgets.append(widgets_alive())
         assert sum(ref() is not None for ref in drawings) == 1
     assert len(set(widgets)) == 1
-    late = outputs[-1]._knobs[0].inputs[0]
+    late = Panel(outputs[-1])
     outputs[-1].close()
-    late.value = 0.8  # a late message does nothing
+    late.move(0, 0.8)  # a late message does nothing
+    del late
     gc.collect()
     assert [ref() for ref in drawings] == [None] * 4
-    assert not room._explorers
+    assert not open_panels()
 
 
 def test_sliders_without_a_name_are_kept_in_a_limited_number() -> None:
     many = [sliders(Drawing()) for _ in range(UNNAMED + 2)]
-    assert [explorer._closed for explorer in many] == [True] * 2 + [False] * UNNAMED
+    assert open_panels() == many[2:]
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,18 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from test_player import bare, failing, make, message, once_at, shown, tick, tiny_network, wait_for
+from panel import Panel, drawn, late_enough, threads_of_players, wait_for, without_a_page
+from test_player import bare, failing, make, once_at, tiny_network
 
 import dip_lessons as dip
-from dip_lessons.notebook import player as room
-from dip_lessons.notebook.player import Player, play
-from dip_lessons.notebook.player.panel import contact_sheet, encode
+from dip_lessons import Player, play
+from dip_lessons.notebook.player import engine as engines
+from dip_lessons.notebook.player.cells import interrupted
 
 resource = pytest.importorskip("resource", reason="limits of a process are POSIX's")
 
@@ -45,23 +44,23 @@ def nothing_is_lost(player: Player, network: dip.Network, folder: Path) -> None:
     """After any fault: a consistent state, the last good picture on screen and in a file, and play works."""
     run = player.run
     wait_for(lambda: player.state != "playing")
-    assert not any(thread.name == "dip-player" and thread.is_alive() for thread in threading.enumerate())
+    wait_for(lambda: not threads_of_players())
     true = again(run, network)
     assert torch.equal(run.image, true.image)
     assert run.history == true.history
-    assert shown(player) == encode(contact_sheet(true.image))
-    assert f"step {run.step} of" in player._panel.status.value
-    assert player._panel.time.value == run.step
+    assert Panel(player).picture == drawn(true)
+    assert f"step {run.step} of" in Panel(player).status
+    assert Panel(player).step == run.step
     loaded = dip.Run.load(run.save(folder / "run.pt"), network=network, objective=run.settings["objective"])
     assert torch.equal(loaded.image, true.image)
     assert loaded.history == true.history
     step = run.step
-    time.sleep(0.35)  # a click just after the end is one on Pause that came late
-    player._panel._buttons["play"].click()
+    late_enough()  # a click just after the end is one on Pause
+    Panel(player).click("play")
     wait_for(lambda: run.step >= step + 3)
     player.pause()
     assert player.state in ("paused", "done")
-    assert message(player) == ""
+    assert Panel(player).message == ""
     assert run.history == again(run, network).history
 
 
@@ -90,14 +89,14 @@ def test_a_step_that_fails(
     run = make(network, failing(once_at(37), error), steps=PLAN)
     player = play(run)
     if engine == "background":
-        player._panel._buttons["play"].click()
-        wait_for(lambda: player.state == "failed" and message(player))
+        Panel(player).click("play")
+        wait_for(lambda: player.state == "failed")
     else:
         with pytest.raises(dip.RunError, match="step 37"):
             player.result()
     assert run.step == 36
-    assert "step 37 of the run failed; the picture of step 36 is kept" in message(player)
-    assert words.replace("'", "&#x27;") in message(player)
+    assert "step 37 of the run failed; the picture of step 36 is kept" in Panel(player).message
+    assert words.replace("'", "&#x27;") in Panel(player).message
     nothing_is_lost(player, network, tmp_path)
 
 
@@ -108,9 +107,9 @@ def test_a_gpu_whose_memory_is_full(tmp_path: Path) -> None:
     network, at_37 = tiny_network("cuda"), once_at(37)
     run = make(network, failing(lambda: at_37() and torch.empty(2**46, device="cuda") is None), steps=PLAN)
     player = play(run).play()
-    wait_for(lambda: player.state == "failed" and message(player))
+    wait_for(lambda: player.state == "failed")
     assert run.step == 36
-    assert "take a smaller picture or crop, a smaller batch" in message(player)
+    assert "take a smaller picture or crop, a smaller batch" in Panel(player).message
     nothing_is_lost(player, network, tmp_path)
 
 
@@ -126,7 +125,7 @@ def test_an_interrupt_in_the_middle_of_a_step(
 
     def interrupt() -> bool:
         if at_37():
-            signal.raise_signal(signal.SIGINT) if engine == "cell" else room._interrupted()
+            signal.raise_signal(signal.SIGINT) if engine == "cell" else interrupted()
         return False
 
     run = make(network, failing(interrupt), steps=PLAN)
@@ -137,7 +136,6 @@ def test_an_interrupt_in_the_middle_of_a_step(
     else:
         player.play()
         wait_for(lambda: player.state == "paused")
-        player.pause()  # returns when the thread, which draws last, has ended
     assert run.step == 37  # the step is finished first
     nothing_is_lost(player, network, tmp_path)
 
@@ -147,17 +145,16 @@ def test_a_slider_dragged_wildly_for_ten_seconds(network: dip.Network, tmp_path:
     run = make(network, steps=10**6)
     player = play(run, controls=["lr", "jitter"]).play()
     wait_for(lambda: run.step > 5)
-    (lr,), (jitter,) = (knob.inputs for knob in player._knobs)
     for i in range(300):
-        lr.value = 10 ** (-(i * 7 % 30) / 10)
-        jitter.value = i * 5 % 30
+        Panel(player).move(0, 10 ** (-(i * 7 % 30) / 10))
+        Panel(player).move(1, i * 5 % 30)
     assert player.state == "playing"
     assert run.settings["lr"] == pytest.approx(10 ** (-(299 * 7 % 30) / 10))
     assert run.settings["views"].jitter == 299 * 5 % 30
     for i in range(40):  # the first one pauses
-        player._panel.time.value = i * 7 % 23
+        Panel(player).scrub(i * 7 % 23)
     assert player.state == "paused"
-    assert run.step == player._panel.time.value
+    assert run.step == Panel(player).step
     nothing_is_lost(player, network, tmp_path)
 
 
@@ -168,15 +165,15 @@ def test_the_browser_gone_for_a_while(
 ) -> None:
     """Where the page's clock takes the steps, a page that is gone stops it, and says so when it is back."""
     monkeypatch.setitem(sys.modules, "google.colab", type(sys)("google.colab"))
-    monkeypatch.setattr(room, "AWAY_SECONDS", 0.2)
+    monkeypatch.setattr(engines, "AWAY_SECONDS", 0.2)
     run = make(network, steps=10**6)
     player = play(run).play()
-    tick(player)
+    Panel(player).tick()
     wait_for(lambda: player.state == "away")
     assert run.step > 0
-    wait_for(lambda: shown(player) == encode(contact_sheet(run.image)))
+    wait_for(lambda: Panel(player).picture == drawn(run))
     player.pause()
-    player.ticks = False  # what follows needs no page
+    without_a_page(player)
     nothing_is_lost(player, network, tmp_path)
 
 
@@ -184,9 +181,9 @@ def test_one_of_two_players_fails(network: dip.Network, tmp_path: Path) -> None:
     good = play(make(network, steps=PLAN), name="good")
     bad = play(make(network, failing(once_at(5), ValueError("mine")), steps=PLAN), name="bad")
     good.play(), bad.play()
-    wait_for(lambda: bad.state == "failed" and message(bad) and good.state == "done")
+    wait_for(lambda: bad.state == "failed" and good.state == "done")
     assert good.run.history == bare(network, PLAN).history
-    assert message(good) == ""
+    assert Panel(good).message == ""
     nothing_is_lost(bad, network, tmp_path)
     nothing_is_lost(good, network, tmp_path)
 

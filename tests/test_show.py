@@ -1,8 +1,8 @@
 """Pictures on the page: right pixels, right shapes, clear errors."""
 
 import base64
-import importlib
 import io
+import math
 import re
 import shutil
 import subprocess
@@ -10,17 +10,19 @@ import subprocess
 import numpy as np
 import pytest
 import torch
+from panel import in_a_notebook as shown
 from PIL import Image
 
 import dip_lessons as dip
-
-show = importlib.import_module("dip_lessons.show")  # `dip_lessons.show` is the function of that name
+from dip_lessons.notebook import sheets
+from dip_lessons.notebook.sheets import FONT_SIZES, _fitted
+from dip_lessons.pictures import to_pil
 
 
 def test_to_pil_rounds_each_value():
     image = torch.rand(3, 5, 7, generator=torch.Generator().manual_seed(0))
     expected = np.round(image.numpy().transpose(1, 2, 0) * 255).astype(np.uint8)
-    assert np.array_equal(np.asarray(show.to_pil(image)), expected)
+    assert np.array_equal(np.asarray(to_pil(image)), expected)
 
 
 def test_a_sheet_holds_each_picture_at_its_place():
@@ -46,12 +48,24 @@ def test_a_long_title_takes_lines_and_nothing_of_it_is_lost():
     one, two = dip.sheet({"wave": black}, side=98), dip.sheet({"the great wave": black}, side=98)
     assert two.height == one.height + 16
     assert np.array_equal(np.asarray(two)[-98:], np.asarray(one)[-98:])
-    for text in ("van_gogh_auvers", "strongest grid of 2, 4, 8: pixels", "ψ = 0.8", ""):
-        lines = show._lines(text, 94)
+    texts = ["van_gogh_auvers", "strongest grid of 2, 4, 8: pixels", "ψ = 0.8", ""]
+    assert _fitted(texts, 94)[1].size == FONT_SIZES[0]
+    for text in [*texts, "word " * 40, "Donaudampfschifffahrtsgesellschaft", "a" * 300]:
+        (lines,), font = _fitted([text], 94)
         assert "".join(lines).replace(" ", "") == text.replace(" ", "")
-        assert all(show._font().getlength(line) <= 94 for line in lines)
-    assert len(lines := show._lines("word " * 40, 94)) == 3
-    assert lines[2].endswith("…")
+        assert all(font.getlength(line) <= 94 for line in lines)
+    tiny = dip.sheet({"a title far too long": black, "b": black}, side=8)
+    assert tiny.width == 2 * 8 + 6
+
+
+def test_long_titles_in_small_letters() -> None:
+    """Where 13 px would take too many lines or break a word, all titles of a sheet are smaller."""
+    texts = ["short", "unbreakable"]
+    sizes = [_fitted(texts, width)[1].size for width in (120, 70, 55, 20)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert (sizes[0], sizes[-1]) == (FONT_SIZES[0], FONT_SIZES[-1])
+    just = math.ceil(sheets._font(FONT_SIZES[-1]).getlength("unbreakable"))
+    assert _fitted(texts, just)[0] == [["short"], ["unbreakable"]]
 
 
 def test_rows_have_labels_and_columns_titles():
@@ -108,12 +122,6 @@ def test_what_is_no_picture_is_refused(bad, message):
 def test_wrong_number_of_titles():
     with pytest.raises(ValueError, match="2 pictures but 1 titles"):
         dip.sheet(torch.zeros(2, 3, 8, 8), ["one"])
-
-
-def shown(monkeypatch):
-    seen = []
-    monkeypatch.setattr(show, "display", lambda *objects, **_: seen.extend(objects))
-    return seen
 
 
 def test_show_displays_a_jpeg_and_its_caption(monkeypatch):
@@ -312,9 +320,7 @@ def test_a_film_is_there_in_an_exported_page(monkeypatch):
     assert f'alt="{told}"' in image[0]
 
 
-def test_finish_takes_the_remaining_steps_of_all_runs(monkeypatch):
-    shown(monkeypatch)
-    monkeypatch.setattr(show, "display", lambda *_, **__: None)  # as where there is no front end
+def test_finish_takes_the_remaining_steps_of_all_runs(capsys):
     network = dip.Network(torch.nn.Conv2d(3, 2, 3))
     runs = {
         name: dip.optimize(dip.Pixels(8), dip.channel("logits", 0), network, steps=n)
@@ -323,3 +329,26 @@ def test_finish_takes_the_remaining_steps_of_all_runs(monkeypatch):
     runs["a"].advance(1)
     dip.finish(runs)
     assert [run.step for run in runs.values()] == [2, 3]
+    assert capsys.readouterr().out == "4 steps were taken.\n"
+
+
+def test_a_script_prints_a_sentence_in_place_of_a_picture(capsys, tmp_path):
+    """And no base64: whatever is displayed, one line of words; a table is text already."""
+    picture = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
+    calls = {
+        "sheet": lambda: dip.show([picture, picture], ["one", "two"], caption="seed 0"),
+        "Curves of loss": lambda: dip.curves({"loss": [1.0, 2.0]}, caption="seed 0"),
+        "film of 3 frames": lambda: dip.film([picture] * 3, caption="seed 0"),
+        "film.gif": lambda: dip.film([picture] * 3, path=tmp_path / "film.gif"),
+        "panorama": lambda: dip.view_panorama(picture[:, :8]),
+        "mesh": lambda: dip.view_mesh(picture, dip.mesh.torus(4, 4), size=(24, 32)),
+        "A half": lambda: dip.say("A half is **50%**."),
+    }
+    for words, call in calls.items():
+        call()
+        out = capsys.readouterr().out
+        assert words in out
+        assert out.count("\n") == 1
+        assert len(out) < 120 + len(str(tmp_path))
+    dip.table([["pixels", 0.5]], ["arm", "value"])
+    assert capsys.readouterr().out == "| arm | value |\n| --- | --- |\n| pixels | 0.5 |\n"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from panel import in_a_notebook
 from PIL import Image
 
 import dip_lessons.notebook.viewer as viewer
@@ -44,10 +45,11 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def shown(monkeypatch) -> list[dict[str, str]]:
     """What was displayed, as bundles of MIME types."""
-    bundles: list[dict[str, str]] = []
-    monkeypatch.setattr(viewer, "display", lambda data, raw: bundles.append(data))
-    monkeypatch.setattr(viewer, "say_caption", lambda text: bundles.append({"caption": text} if text else {}))
-    return bundles
+    displayed = in_a_notebook(monkeypatch)
+    monkeypatch.setattr(
+        viewer, "say_caption", lambda text: displayed.append({"caption": text} if text else {})
+    )
+    return displayed
 
 
 def picture(height: int, width: int) -> torch.Tensor:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import ipywidgets as widgets
 import torch
-from IPython.display import display
 from torch import Tensor
 
 from ...assets import AssetError
 from ...assets import picture as load
-from ..display import sheet
+from ..display import present
+from ..sheets import sheet
 from .panel import Picture, bundle
 
 
@@ -58,8 +58,8 @@ class PictureChooser:
             return load(self.default, size, device)
         try:
             return load(chosen[1], size, device)
-        except AssetError as error:
-            raise AssetError(f"{chosen[0]}: {error}. Choose another file") from error
+        except Exception as error:  # of whatever class: readers of pictures know many
+            raise AssetError(f"{chosen[0]}: {error or type(error).__name__}. Choose another file") from error
 
     def _draw(self) -> None:
         buffer = io.BytesIO()
@@ -70,7 +70,7 @@ class PictureChooser:
     def _chosen(self, change: object) -> None:
         try:
             self._draw()
-        except AssetError as error:  # nothing may leave a handler: it would be shown nowhere
+        except Exception as error:  # nothing may leave a handler: it would be shown nowhere
             self._note.value = f"<b>{html.escape(str(error))}</b>"
 
     def __repr__(self) -> str:
@@ -78,7 +78,7 @@ class PictureChooser:
 
     def _ipython_display_(self) -> None:
         """The button, and the picture for pages without a kernel."""
-        display(bundle(self._box, self._image.value, repr(self)), raw=True)
+        present(bundle(self._box, self._image.value, repr(self)), repr(self), raw=True)
 
 
 def choose_picture(default: str | Path = "astronaut") -> PictureChooser:

@@ -196,14 +196,11 @@ class Knob:
     Args:
         control: what it is, or the name of a standard one (a key of ``STANDARD``).
         settings: those of the run, as they are.
-        changed: called with this knob when the reader turns it.
 
     Raises TypeError or ValueError for a control that this run cannot have.
     """
 
-    def __init__(
-        self, control: Control | str, settings: Mapping[str, object], changed: Callable[[Knob], None]
-    ) -> None:
+    def __init__(self, control: Control | str, settings: Mapping[str, object]) -> None:
         if isinstance(control, str):
             if control not in STANDARD:
                 known = ", ".join(STANDARD)
@@ -221,10 +218,11 @@ class Knob:
         self.control, self.inputs = control, control.inputs()
         self._writer: int | None = None  # the thread that changes the widgets from in here
         self.show(settings)
+
+    def listen(self, turned: Callable[[Knob], None]) -> None:
+        """Call ``turned`` with this knob whenever the reader turns it."""
         for widget in self.inputs:
-            widget.observe(
-                lambda _: None if self._writer == threading.get_ident() else changed(self), "value"
-            )
+            widget.observe(lambda _: None if self._writer == threading.get_ident() else turned(self), "value")
 
     def current(self, settings: Mapping[str, object]) -> Any:
         """The value in force; None for a field of views where there are none."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-import dip_lessons
-
 from ...objectives import Objective
 from ...objectives.objective import is_specification
 from ...parameterizations import Parameterization
 from ...parameterizations.base import describe, parameters_of, plain
-from ...run.loop import Run, optimize
+from ...run import Run, optimize
 from ...views import RandomViews
 
 
@@ -26,27 +25,47 @@ def code(run: Run) -> str:
     with a comment that names it.
     """
     first = run.log[0]
+    # Not what schedulers begin with: nothing, or one for each group.
+    lr = first["lr"] if isinstance(first["lr"], float) and first["lr"] > 0 else run._first_lr
     options = {
         "steps": run.steps,
-        "lr": first["lr"],
+        "lr": lr,
         "seed": run.seed,
         "optimizer": run.optimizer_name,
         "betas": run.betas,
         "redirect_relu": run.redirect_relu,
     }
-    written = _arguments(options, optimize, keep=("steps", "lr", "seed"))
     lines = ["import torch", "import dip_lessons as dip", _network(run), _picture(run)]
+    if run.optimizer_name is None:
+        lines += [f"optimizer = ...  # yours, (parameters, lr) -> {type(run.optimizer).__name__}"]
+        del options["optimizer"], options["betas"]
+    written = _arguments(options, optimize, keep=("steps", "lr", "seed"))
+    written += ", optimizer=optimizer" if run.optimizer_name is None else ""
     lines += [f"{name} = {_written(first[name])}{_yours(first[name])}" for name in ("objective", "views")]
     lines += [f"run = dip.optimize(picture, objective, network, views=views, {written})"]
-    reached, before = 0, dict(first)
-    for step in sorted(s for s in run.log if 0 < s <= run.step):
-        changes, yours = _changes(before, run.log[step]), "".join(map(_yours, run.log[step].values()))
-        lines += [f"run.advance({step - reached}).set({changes}){yours}"]
-        reached = step
-        before.update(run.log[step])
+    reached, before = 0, {**first, "lr": lr, "options": None}
+    begun: dict[str, Any] = {n: first[n] for n in ("lr", "options") if n in first and first[n] != before[n]}
+    for step, changed in sorted({**run.log, 0: begun}.items()):
+        if step <= run.step and changed:
+            lines += _change(step - reached, before, changed)
+            reached = step
+            before.update(changed)
     lines += [f"run.advance({run.step - reached}).image"]
     lines[2:2] = [f"{n} = ...  # yours" for n in ("mesh", "original") if f"{n}={n}" in "".join(lines)]
     return "\n".join(lines if "torch." in "".join(lines) else lines[1:])
+
+
+def _change(steps: int, before: Mapping[str, Any], changed: Mapping[str, Any]) -> list[str]:
+    """The lines that take some steps and change settings then."""
+    there, rates = f"run.advance({steps})" if steps else "run", changed.get("lr", 1.0)
+    if rates and (not isinstance(rates, tuple) or all(rates)):
+        yours = "".join(map(_yours, changed.values()))
+        return [f"{there}.set({_changes(before, changed)}){yours}"]
+    # A scheduler may bring lr to 0, where ``set`` refuses it.
+    others = {name: value for name, value in changed.items() if name != "lr"}
+    each = f"zip(run.optimizer.param_groups, {rates if isinstance(rates, tuple) else (rates,)!r})"
+    written = f"for group, lr in {each}: group['lr'] = lr"
+    return [*(_change(steps, before, others) if others else [there]), written]
 
 
 def _network(run: Run) -> str:
@@ -119,7 +138,7 @@ def _changes(before: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
     """The arguments of ``run.set``; of views, only the fields that differ."""
     written = []
     for name, value in changed.items():
-        old = before.get(name)
+        old: Any = before.get(name)
         if isinstance(value, RandomViews) and type(value) is type(old) and _steps(value) == _steps(old):
             was = old.settings()
             written += [
@@ -137,10 +156,15 @@ def _written(value: Any) -> str:
         change = f".change(strength={strength!r})" if strength != 1 else ""
         change += "".join(f".then({_name(f)}, first=True)" for f in value.before)
         change += "".join(f".then({_name(f)})" for f in value.after)
-        return f"dip.{value.made_by}({_arguments(now, getattr(dip_lessons, value.made_by))}){change}"
+        return f"dip.{value.made_by}({_arguments(now, _maker(value))}){change}"
     if _yours(value):
         return "..."
     return _objective(value.specification or ()) if isinstance(value, Objective) else repr(value)
+
+
+def _maker(views: RandomViews) -> Any:
+    """The function that makes such views; it stands beside their class."""
+    return getattr(sys.modules[type(views).__module__], views.made_by)
 
 
 def _yours(value: Any) -> str:

@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from IPython.display import display
 from PIL import Image
 from torch import Tensor
 
@@ -29,7 +28,7 @@ from ...mesh.raster import Camera
 from ...mesh.views import LIGHT, render
 from ...pictures import to_pil
 from ...sphere.panorama import look_around
-from ..display import say_caption
+from ..display import present, say_caption
 
 DISTANCE = 13.0  # of the camera from a mesh: where it holds the cube from −1 to 1 at 10°
 
@@ -59,7 +58,7 @@ def view_panorama(
     Raises ValueError for what is no panorama, and for a field of view out of range.
 
     >>> dip.view_panorama(dip.SphericalHarmonics(32)(), size=(48, 64))  # in a notebook: drag it
-    {'text/html': '<div ...<iframe ...
+    A panorama to turn, shown in a notebook.
     """
     image = _one(image, "a panorama")
     if not 30 <= fov <= 120:
@@ -110,7 +109,7 @@ def view_mesh(
 
     >>> from dip_lessons.mesh.mesh import torus
     >>> dip.view_mesh(torch.full((3, 16, 16), 0.5), torus(8, 8), size=(48, 64))  # in a notebook: turn it
-    {'text/html': '<div ...<iframe ...
+    A mesh to turn, shown in a notebook.
     """
     image = _one(image, "a texture")
     if not 3 <= fovy <= 30:
@@ -206,5 +205,6 @@ def _display(kind: str, scene: Mapping[str, object], still: Tensor, quality: int
         f'<iframe title="{label}" sandbox="allow-scripts" srcdoc="{html.escape(page(kind, scene))}" '
         'style="position:absolute;left:0;top:0;width:100%;height:100%;border:0"></iframe></div>'
     )
-    display({"text/html": frame, "image/jpeg": picture, "text/plain": f"<{kind} to turn>"}, raw=True)
+    bundle = {"text/html": frame, "image/jpeg": picture, "text/plain": f"<{kind} to turn>"}
+    present(bundle, f"A {kind} to turn, shown in a notebook.", raw=True)
     say_caption(caption)

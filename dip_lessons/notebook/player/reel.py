@@ -26,6 +26,11 @@ class Reel:
                 s: self._shown[s] for s in evenly(sorted(self._shown), max(2, len(self._shown) // 2))
             }
 
+    @property
+    def steps(self) -> list[int]:
+        """Of the pictures that are kept, ascending."""
+        return sorted(self._shown)
+
     def pages(self, step: int, dropped: Sequence[int]) -> list[Image.Image]:
         """The pictures from the first to that of ``step``, without those of steps that were dropped since.
 
