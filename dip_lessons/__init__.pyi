@@ -23,12 +23,11 @@ from .networks import Network as Network
 from .networks import load_network as load_network
 from .networks import redirected_relu as redirected_relu
 from .notebook.display import curves as curves
-from .notebook.films import film as film
 from .notebook.display import finish as finish
 from .notebook.display import say as say
-from .notebook.sheets import sheet as sheet
 from .notebook.display import show as show
 from .notebook.display import table as table
+from .notebook.films import film as film
 from .notebook.player import Player as Player
 from .notebook.player import choice as choice
 from .notebook.player import compare as compare
@@ -39,6 +38,7 @@ from .notebook.player.chooser import PictureChooser as PictureChooser
 from .notebook.player.chooser import choose_picture as choose_picture
 from .notebook.player.sliders import Explorer as Explorer
 from .notebook.player.sliders import explore as explore
+from .notebook.sheets import sheet as sheet
 from .notebook.viewer import view_mesh as view_mesh
 from .notebook.viewer import view_panorama as view_panorama
 from .objectives import Objective as Objective
@@ -74,7 +74,8 @@ from .parameterizations import Shared as Shared
 from .parameterizations import Siren as Siren
 from .run.loop import Run as Run
 from .run.loop import RunError as RunError
-from .run.loop import optimize as optimize
+from .run.plan import optimize as optimize
+from .sphere import harmonics as spherical_harmonics
 from .sphere.panorama import TangentViews as TangentViews
 from .sphere.panorama import look_around as look_around
 from .sphere.panorama import save_panorama as save_panorama

@@ -7,6 +7,7 @@ it sees them over mid-grey, unless views say otherwise.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -261,7 +262,7 @@ def radial_spectrum(image: Tensor, rings: int = 32) -> tuple[Tensor, Tensor]:
     """
     frequency, power = power_spectrum(image)
     edges = torch.logspace(
-        torch.log10(torch.tensor(4 / min(image.shape[-2:]))), torch.log10(torch.tensor(0.5)), rings + 1
+        math.log10(4 / min(image.shape[-2:])), math.log10(0.5), rings + 1, dtype=torch.float32, device="cpu"
     )
     centres, amplitudes = [], []
     for low, high in zip(edges[:-1], edges[1:], strict=True):

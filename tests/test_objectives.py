@@ -494,9 +494,9 @@ def test_a_direction_keeps_its_own_numbers(activations: dict[str, Tensor]) -> No
 
 
 @pytest.mark.parametrize("make", [lambda i: channel(MAP, i), lambda i: neuron(MAP, i), logit])
-@pytest.mark.parametrize("index", [-1, True, False, 1.0, "3", None, torch.tensor(2), slice(2)])
+@pytest.mark.parametrize("index", [-1, True, False, 1.0, "3", None, torch.tensor(2.0), slice(2)])
 def test_an_index_that_is_none_is_refused(make: Callable[[object], Objective], index: object) -> None:
-    with pytest.raises(ValueError, match="the index of a channel is an int from 0 on; got"):
+    with pytest.raises(ValueError, match="the index of a channel must be a whole number, 0 or more; got"):
         make(index)
 
 
@@ -601,7 +601,7 @@ def test_each_wants_as_many_pictures_as_objectives(activations: dict[str, Tensor
 
 @pytest.mark.parametrize(("decay", "reach"), [(0, 4), (-1, 4), (np.nan, 4), (5, 0), (5, 1.5), (5, True)])
 def test_a_wrong_alignment_is_refused(decay: float, reach: int) -> None:
-    with pytest.raises(ValueError, match="a decay above 0 and a reach that is an int from 1 on; got"):
+    with pytest.raises(ValueError, match="the (decay must be a number above 0|reach must be a whole number, 1 or more); got"):
         alignment(MAP, decay, reach)
 
 

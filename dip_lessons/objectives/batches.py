@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..arguments import whole
 from ..registry import enter
 from .activations import by_place, direction
 from .memory import Memory
@@ -72,7 +73,7 @@ def interpolate(a: Objective, b: Objective) -> Objective:
     def between(activations: Activations) -> Tensor:
         first, last = a(activations), b(activations)
         _require_batch("interpolate", len(first))
-        w = torch.arange(len(first)).to(first) / (len(first) - 1)
+        w = torch.arange(len(first), device="cpu").to(first) / (len(first) - 1)
         return (1 - w) * first + w * last
 
     known = (a.specification, b.specification)
@@ -105,10 +106,9 @@ def alignment(layer: str, decay: float = 5.0, reach: int = 4) -> Objective:
     >>> dip.alignment("conv", decay=5, reach=1)(a)  # −½ (1, 1 + 4, 4) / 5
     tensor([-0.1000, -0.5000, -0.4000])
     """
-    if not decay > 0 or isinstance(reach, bool) or not isinstance(reach, int) or reach < 1:
-        raise ValueError(
-            f"alignment takes a decay above 0 and a reach that is an int from 1 on; got {decay!r} and {reach!r}"
-        )
+    reach = whole(reach, "alignment: the reach", 1)
+    if not decay > 0:
+        raise ValueError(f"alignment: the decay must be a number above 0; got {decay!r}")
 
     def nearness(activations: Activations) -> Tensor:
         a = activations[layer].flatten(1)  # (B, C·h·w)
@@ -181,6 +181,7 @@ def activation_grid(activation: Tensor, layer: str, rows: int, columns: int, pow
             f"an activation grid is made of one photo's map, (1, C, h, w); got {tuple(activation.shape)}"
         )
     height, width = activation.shape[2:]
+    rows, columns = whole(rows, "rows"), whole(columns, "columns")
     if not (1 <= rows <= height and 1 <= columns <= width):
         raise ValueError(
             f"{layer} has a map of {(height, width)} here, which cannot be cut into {rows} × {columns} cells"

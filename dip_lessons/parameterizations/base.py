@@ -41,14 +41,28 @@ class Parameterization(nn.Module):
     >>> class Grey(dip.Parameterization):  # a picture of three parameters
     ...     def __init__(self, size, *, level=0.0, **shared):
     ...         super().__init__(size, **shared)
-    ...         self.level = self.trainable(torch.full((1, 3, 1, 1), level))
+    ...         self.constant("mask", torch.ones(*self.size))
+    ...         self.level = self.trainable(level + 0.1 * self.noise(self.batch, 3, 1, 1))
     ...
     ...     def raw(self):
-    ...         return self.level.expand(1, 3, *self.size)
-    >>> Grey((2, 4))().shape, Grey(2)().mean().item()
-    (torch.Size([1, 3, 2, 4]), 0.5)
-    >>> Grey(2, level=0.5)
-    Grey(size=(2, 2), level=0.5, batch=1, channels=3)
+    ...         return self.level * self.mask
+    ...
+    ...     def set_raw(self, z):
+    ...         self.level.copy_(z.mean(dim=(2, 3), keepdim=True))
+    >>> grey = Grey((2, 4), batch=2)
+    >>> grey, grey().shape
+    (Grey(size=(2, 4), level=0.0, batch=2, channels=3), torch.Size([2, 3, 2, 4]))
+    >>> grey.settings()  # what is stored with a run
+    {'size': (2, 4), 'level': 0.0, 'batch': 2, 'channels': 3}
+    >>> flat = torch.full((1, 3, 2, 4), 0.25)
+    >>> torch.allclose(grey.set_image(flat)(), grey.checked(flat), atol=1e-4)  # exactly, by set_raw
+    True
+    >>> torch.allclose(dip.Pixels((2, 4)).fit(flat, steps=200)(), flat, atol=0.05)  # by gradient descent
+    True
+    >>> torch.equal(grey.sample(torch.Generator()), grey()), grey.uniform(5).abs().max() <= 1
+    (True, tensor(True))
+    >>> torch.equal(grey.morph(Grey((2, 4), batch=2), 0.0), grey())
+    True
     """
 
     # Names of plain attributes that may be changed while it is being optimized.
@@ -86,12 +100,7 @@ class Parameterization(nn.Module):
         self._made_on = known_device(device) or torch.device("cpu")
 
     def trainable(self, values: Tensor) -> nn.Parameter:
-        """A parameter with these first values, float32, on the device that was asked for.
-
-        >>> picture = dip.Pixels(8)
-        >>> picture.trainable(torch.zeros(2, 3, dtype=torch.float64)).dtype
-        torch.float32
-        """
+        """A parameter with these first values, float32, on the device that was asked for."""
         return nn.Parameter(self._own(values))
 
     def constant(self, name: str, values: Tensor, *, stored: bool = False) -> None:
@@ -101,11 +110,6 @@ class Parameterization(nn.Module):
             name: of the attribute.
             values: any tensor; it becomes float32.
             stored: whether they are part of ``state_dict``, which what the arguments decide need not be.
-
-        >>> picture = dip.Pixels(8)
-        >>> picture.constant("mask", torch.ones(8, 8))
-        >>> picture.mask.shape, list(picture.state_dict())
-        (torch.Size([8, 8]), ['values'])
         """
         self.register_buffer(name, self._own(values), persistent=stored)
 
@@ -117,12 +121,7 @@ class Parameterization(nn.Module):
             return values.clone() if values.is_inference() else values
 
     def raw(self) -> Tensor:
-        """The picture before colours and sigmoid, (B, C, H, W): any real numbers.
-
-        >>> picture = dip.Pixels(8)
-        >>> torch.equal(picture(), picture.raw().sigmoid())
-        True
-        """
+        """The picture before colours and sigmoid, (B, C, H, W): any real numbers."""
         raise NotImplementedError(f"{type(self).__name__} must define raw(), or forward() itself")
 
     def forward(self) -> Tensor:
@@ -137,25 +136,11 @@ class Parameterization(nn.Module):
     def sample(self, generator: torch.Generator) -> Tensor:
         """The picture that one step of an optimization works on: the picture itself, unless a subclass draws
         something anew for each step, from the run's generator.
-
-        >>> generator = torch.Generator().manual_seed(0)
-        >>> fourier, prior = dip.Fourier(8), dip.DeepImagePrior(8, widths=(4, 8))
-        >>> torch.equal(fourier.sample(generator), fourier())
-        True
-        >>> torch.equal(prior.sample(generator), prior())  # whose input gets new noise at each step
-        False
         """
         return self()
 
     def set_raw(self, z: Tensor) -> None:
-        """The inverse of ``raw``, where there is one: choose parameters that give z, (B, C, H, W).
-
-        >>> picture = dip.Fourier(8)
-        >>> with torch.no_grad():
-        ...     picture.set_raw(torch.ones(1, 3, 8, 8))
-        >>> torch.allclose(picture.raw(), torch.ones(1, 3, 8, 8), atol=1e-5)
-        True
-        """
+        """The inverse of ``raw``, where there is one: choose parameters that give z, (B, C, H, W)."""
         raise NotImplementedError
 
     @torch.no_grad()
@@ -164,11 +149,6 @@ class Parameterization(nn.Module):
         else fitted (see :meth:`fit`).
 
         Raises ValueError for a tensor that is not such a picture.
-
-        >>> photo = dip.assets.picture("chelsea", (32, 32))
-        >>> picture = dip.Fourier(32).set_image(photo)
-        >>> torch.allclose(picture(), photo, atol=1e-3)
-        True
         """
         image = self.checked(image)
         if type(self).set_raw is Parameterization.set_raw:
@@ -179,18 +159,8 @@ class Parameterization(nn.Module):
     def fit(self, image: Tensor, *, steps: int = 300, lr: float | None = None) -> Self:
         """Approach a picture (B or 1, C, H, W) in [0, 1] by gradient descent on the mean squared error.
 
-        Args:
-            image: (B or 1, C, H, W) in [0, 1], of this size.
-            steps: of Adam.
-            lr: learning rate; None takes the parameterization's own.
-
-        Raises ValueError for a tensor that is not such a picture.
-
-        >>> photo, picture = dip.assets.picture("chelsea", (16, 16)), dip.CPPN(16)  # which has no inverse
-        >>> before = (picture() - photo).square().mean().item()
-        >>> picture = picture.fit(photo, steps=40)
-        >>> (picture() - photo).square().mean().item() < before / 2
-        True
+        ``steps`` of Adam with learning rate ``lr``; None takes the parameterization's own. Raises ValueError for a
+        tensor that is not such a picture.
         """
         image = self.checked(image)
         optimizer = torch.optim.Adam([p for p in self.parameters() if p.requires_grad], lr=lr or self.lr)
@@ -212,12 +182,6 @@ class Parameterization(nn.Module):
             options: handed to ``forward``, such as ``size`` for pictures that are functions of the position.
 
         Raises ValueError if the two have other parameters.
-
-        >>> a, b = (dip.Siren(16, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
-        >>> torch.allclose(a.morph(b, 0.0), a()), torch.allclose(a.morph(b, 1.0), b())
-        (True, True)
-        >>> a.morph(b, 0.5, size=64).shape
-        torch.Size([1, 3, 64, 64])
         """
         mine, theirs = dict(self.named_parameters()), dict(other.named_parameters())
         shapes = [{name: p.shape for name, p in ps.items()} for ps in (mine, theirs)]
@@ -229,31 +193,17 @@ class Parameterization(nn.Module):
         return torch.func.functional_call(self, between, (), options)
 
     def noise(self, *shape: int) -> Tensor:
-        """Standard normal numbers of this shape, from the generator of the constructor.
-
-        >>> a, b = (dip.Pixels(8, generator=torch.Generator().manual_seed(7)) for _ in range(2))
-        >>> torch.equal(a.noise(2, 3), b.noise(2, 3))
-        True
-        """
+        """Standard normal numbers of this shape, from the generator of the constructor."""
         source = self.generator
         return torch.randn(shape, generator=source, device=source.device, dtype=torch.float32).cpu()
 
     def uniform(self, *shape: int) -> Tensor:
-        """Numbers of this shape, uniform in [−1, 1), from the generator of the constructor.
-
-        >>> u = dip.Pixels(8).uniform(1000)
-        >>> bool((u >= -1).all() and (u < 1).all())
-        True
-        """
+        """Numbers of this shape, uniform in [−1, 1), from the generator of the constructor."""
         source = self.generator
         return 2 * torch.rand(shape, generator=source, device=source.device, dtype=torch.float32).cpu() - 1
 
     def settings(self) -> dict[str, Any]:
-        """Constructor arguments that make a parameterization of the same shape (not the same values).
-
-        >>> dip.Fourier(8, decay=0.5).settings()
-        {'size': (8, 8), 'decay': 0.5, 'decorrelate': True, 'sd': 0.01, 'batch': 1, 'channels': 3}
-        """
+        """Constructor arguments that make a parameterization of the same shape (not the same values)."""
         now = {name: getattr(self, name) for name in self.adjustable}
         size = {"size": self.size} if "size" in self.arguments else {}
         return {**self.arguments, **size, **now}
@@ -271,11 +221,7 @@ class Parameterization(nn.Module):
         super()._load_from_state_dict(state, prefix, *args)  # type: ignore[no-untyped-call]
 
     def checked(self, image: Tensor) -> Tensor:
-        """``image`` as (B, C, H, W) on this device, or a ValueError that says what does not fit.
-
-        >>> dip.Pixels(8, batch=2).checked(torch.zeros(3, 8, 8)).shape
-        torch.Size([2, 3, 8, 8])
-        """
+        """``image`` as (B, C, H, W) on this device, or a ValueError that says what does not fit."""
         image = torch.as_tensor(image)
         if image.ndim == 3:
             image = image[None]

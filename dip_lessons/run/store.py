@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from .. import registry
 from ..atomic import atomic_write
+from ..networks import load_network
 from ..objectives import Memory, Objective, from_specification
 from ..parameterizations import Parameterization, describe, from_description
 from ..parameterizations.base import plain
 from ..views import RandomViews
+from .checks import BETAS
 
 FORMAT = "dip_lessons run 1"
 CHECKPOINT_BYTES = 256 * 2**20  # beyond this, every second checkpoint is dropped
@@ -118,21 +120,73 @@ def read(path: Any) -> dict[str, Any]:
     return content
 
 
-def described(parameterization: Parameterization) -> dict[str, Any]:
-    """A parameterization as data, or the name of one that cannot be made again."""
-    named = {"kind": type(parameterization).__qualname__, "settings": None}
-    return describe(parameterization) or named
+def content_of(run: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+    """All of a run that a file keeps, ``state`` being its present one."""
+    name = type(run.parameterization).__qualname__
+    return {
+        "parameterization": describe(run.parameterization) or {"kind": name, "settings": None},
+        "fixed": fixed_of(run.parameterization, run.parameters),
+        "network": getattr(run.network, "loaded_as", None),
+        **{what: getattr(run, what) for what in ("steps", "seed", "betas", "redirect_relu", "step")},
+        "lr": run.first_lr,
+        "optimizer": run.optimizer_name,
+        "log": {step: as_data(changes) for step, changes in run.log.items()},
+        "history": list(run._history),
+        "values": list(run._values),
+        "checkpoints": {**run._checkpoints.states, run.step: state},
+    }
 
 
-def made(description: Mapping[str, Any]) -> Parameterization:
-    """The inverse of :func:`described`; raises ValueError that says what to hand in."""
-    try:
-        return from_description(description)
-    except ValueError as error:
-        raise ValueError(
-            f"this run used {description['kind']}, not the package's: Run.load(path, parameterization=…), or import "
-            "the module that enters it in the registry first"
-        ) from error
+def parts_in(path: Any, *, device: Any = None, **own: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of a file, the arguments that make the run again, and what it had reached.
+
+    Args:
+        path: of the file.
+        device: where a network that is loaded again shall live.
+        own: the parameterization, objective, network, views and optimizer that were handed in; None for others.
+
+    Raises ValueError for a part of one's own that was not handed in.
+    """
+    content = read(path)
+    network, picture, optimizer = (
+        own["network"],
+        own["parameterization"],
+        content["optimizer"] or own["optimizer"],
+    )
+    for what, missing in (("network", network or content["network"]), ("optimizer", optimizer)):
+        if missing is None:
+            raise ValueError(
+                f"this run used a{'n' * (what[0] == 'o')} {what} of its own: Run.load(path, {what}=…)"
+            )
+    if network is None:
+        network = load_network(device=device, **content["network"])
+    if picture is None:
+        try:
+            picture = from_description(content["parameterization"])
+        except ValueError as error:
+            raise ValueError(
+                f"this run used {content['parameterization']['kind']}, not the package's: Run.load(path, "
+                "parameterization=…), or import the module that enters it in the registry first"
+            ) from error
+    picture.load_state_dict(content.get("fixed", {}), strict=False)
+    picture.to(getattr(network, "device", device))
+    log = {
+        step: from_data(changes, own["objective"], own["views"]) for step, changes in content["log"].items()
+    }
+    parts = {
+        "parameterization": picture,
+        "objective": log[0]["objective"],
+        "network": network,
+        "views": log[0]["views"],
+        "lr": content.get("lr", log[0]["lr"]),
+        "optimizer": optimizer,
+        "betas": content.get("betas", BETAS),  # files of old have neither
+        **{what: content[what] for what in ("steps", "seed", "redirect_relu")},
+    }
+    history, unknown = content["history"], [float("nan")] * picture.batch
+    of_old = [[mean] if picture.batch == 1 else unknown for mean in history]  # whose files have means only
+    kept = {"log": log, "history": history, "values": content.get("values", of_old)}
+    return parts, {**kept, "checkpoints": content["checkpoints"], "step": content["step"]}
 
 
 def as_data(changes: Mapping[str, Any]) -> dict[str, Any]:
