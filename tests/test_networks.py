@@ -324,6 +324,7 @@ class Loud(nn.Module):
 def test_the_network_stops_at_the_deepest_layer_asked_for() -> None:
     net = Network(nn.Sequential(nn.Conv2d(3, 4, 1), Loud(), nn.ReLU(), Loud(), nn.Conv2d(4, 2, 1)))
     first, last = net.module[1], net.module[3]
+    first.runs = last.runs = 0  # when it was made, it was tried
     image = noise(1, 3, 6, 6)
     net(image, ["0"])
     assert (first.runs, last.runs) == (0, 0)
@@ -362,6 +363,7 @@ def test_a_users_own_hooks_are_kept() -> None:
     module, seen = nn.Sequential(nn.Identity()), []
     module[0].register_forward_hook(lambda *_: seen.append(1))
     net = Network(module)
+    seen.clear()  # when it was made, it was tried
     net(noise(1, 3, 4, 4), ["0"])
     assert seen == [1]
     assert hooks_on(net.module) == hooks_on(module) == 1
@@ -501,7 +503,7 @@ def test_receptive_fields_of_other_nonlinearities() -> None:
     ("image", "error", "words"),
     [
         (torch.zeros(1, 4, 8, 8), ValueError, r"\(N, 3, H, W\) in \[0, 1\]; got \(1, 4, 8, 8\). An RGBA"),
-        (torch.zeros(1, 1, 8, 8), ValueError, r"got \(1, 1, 8, 8\)"),
+        (torch.zeros(1, 2, 8, 8), ValueError, r"got \(1, 2, 8, 8\)"),
         (torch.zeros(3, 8, 8), ValueError, r"a single picture needs image\[None\]"),
         (torch.zeros(1, 3, 0, 8), ValueError, r"got \(1, 3, 0, 8\)"),
         (torch.zeros(0, 3, 8, 8), ValueError, r"got \(0, 3, 8, 8\)"),
@@ -575,9 +577,21 @@ def test_a_network_that_returns_a_tuple_says_so_and_gives_its_inner_layers() -> 
         assert hooks_on(net.module) == 0
 
 
-def test_a_normalisation_of_other_than_three_channels_is_refused() -> None:
-    with pytest.raises(ValueError, match="three numbers each, for red, green and blue"):
-        Network(nn.Identity(), mean=(0.5,), std=(0.5,))
+@pytest.mark.parametrize(
+    ("mean", "std", "words"),
+    [
+        ((0.5, 0.5), (0.5, 0.5), "three numbers each, for red, green and blue, or one number each"),
+        ((0.5, 0.5, 0.5, 0.5), (0.5,) * 4, "three numbers each"),
+        ((0.5,) * 3, (0.5, 0.5), "three numbers each"),
+        (torch.full((3,), 0.5), 0.0, "std above 0"),
+        ((float("nan"),) * 3, (0.5,) * 3, "mean must be finite"),
+        ((123.675, 116.28, 103.53), (58.4, 57.1, 57.4), "divide both by 255"),
+        (torch.tensor(33.0), 78.0, "divide both by 255"),
+    ],
+)
+def test_a_normalisation_that_makes_no_sense_is_refused(mean: object, std: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Network(nn.Identity(), mean=mean, std=std)
 
 
 def test_a_network_in_double_precision_takes_such_pictures(tiny: Network) -> None:

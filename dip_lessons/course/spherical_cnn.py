@@ -20,7 +20,7 @@ from torch.nn.utils import skip_init
 
 from .. import assets
 from ..networks import LOGITS
-from ..networks.network import UnknownName, no_such
+from ..networks.layers import UnknownName, no_such
 from ..sphere.harmonics import analyze, degrees, directions, legendre, synthesize
 
 AREA = 4 * math.pi  # of the unit sphere

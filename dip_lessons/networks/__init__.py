@@ -6,11 +6,12 @@ import torch
 
 from ..hardware import device as choose_device
 from .embedded import EMBEDDED
-from .network import LOGITS, Layer, Layers, Network, UnknownName
+from .layers import Layer, Layers, UnknownName
+from .network import LOGITS, OUTPUT, Network
 from .relu import redirected_relu
 from .torchvision_models import torchvision_network
 
-__all__ = ["LOGITS", "Layer", "Layers", "Network", "UnknownName", "load_network", "redirected_relu"]
+__all__ = ["LOGITS", "OUTPUT", "Layer", "Layers", "Network", "UnknownName", "load_network", "redirected_relu"]
 
 
 def load_network(

@@ -2,128 +2,77 @@
 
 from __future__ import annotations
 
-import copy
-import difflib
+import contextlib
 import functools
-import math
-import re
+import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch.utils.checkpoint import set_checkpoint_early_stop
+
+from ..arguments import whole
+from .frozen import eager, frozen
+from .layers import Layer, Layers, UnknownName
+from .layouts import Layouts, Refused, as_map
+from .learning import learn, unchanged, wrong_size
+from .names import call_of, named, names_of
+from .normalise import Statistic, check_picture, normalised, statistics
+from .trials import Call, Size, attempt, only_tensor
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-LOGITS = "logits"  # the name under which a network's own output is asked for
-# The layers of torchvision's networks that carry (N, H, W, C), by the network's class.
-CHANNELS_LAST = {
-    "SwinTransformer": r"(?!features\.0\.0$|permute$|avgpool$).*",
-    "ConvNeXt": r".*\.block\.[1-5]",
-}
+OUTPUT = "<logits>"  # a network's own output, under a name that no layer has
+LOGITS = "logits"  # the same, where no layer is called so
 
 
-class UnknownName(KeyError):
-    """A layer or network that does not exist; the message gives the nearest names."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])  # KeyError would print its repr
-
-
-class _Deepest(Exception):
+class _Deepest(BaseException):  # no Exception: a module that catches those must not catch it
     """Raised by the last layer that was asked for: what lies behind it need not run."""
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A layer to ask for: its name, kind, and the (C, H, W) or (C,) of its activation at 224 px.
-
-    >>> layer = dip.load_network(device="cpu").layers["features.3"]
-    >>> layer
-    Layer(name='features.3', kind='Fire', shape=(128, 55, 55))
-    >>> layer.channels, layer.receptive_field
-    (128, 15)
-    """
-
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-    network: Network = field(repr=False)
-
-    @functools.cached_property
-    def receptive_field(self) -> int:
-        """Side, in pixels, of the square of the picture that one unit in the middle can depend on.
-
-        Measured: with all weights positive and nonlinearities linear, the gradient is above 0 exactly inside.
-        Units that see the whole of a 224 px picture give 224.
-        """
-        return self.network._receptive_field(self.name)
-
-    @property
-    def channels(self) -> int:
-        """The number of channels."""
-        return self.shape[0]
+class NoGradient(RuntimeError):
+    """A gradient was wanted of a layer that lets none through."""
 
 
-class Layers(Mapping[str, Layer]):
-    """The layers of a network by name, in the order in which they run; printed as a table.
-
-    >>> layers = dip.load_network(device="cpu").layers
-    >>> list(layers)[:3]
-    ['features.0', 'features.1', 'features.2']
-    >>> layers["feature.3"]  # a slip
-    Traceback (most recent call last):
-        ...
-    dip_lessons.networks.network.UnknownName: there is no layer 'feature.3'; ...
-    """
-
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        self._layers = {layer.name: layer for layer in layers}
-
-    def __getitem__(self, name: str) -> Layer:
-        if name not in self._layers:
-            raise UnknownName(no_such("layer", name, list(self._layers), "network.layers"))
-        return self._layers[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._layers)
-
-    def __len__(self) -> int:
-        return len(self._layers)
-
-    def __repr__(self) -> str:
-        """Blocks only, without the layers inside them (which can be asked for by name all the same)."""
-        blocks = [layer for name, layer in self._layers.items() if not self._inside_block(name)]
-        rows = [f"{b.name:24}{b.kind:24}{' × '.join(map(str, b.shape))}" for b in blocks]
-        return "\n".join([f"{'layer':24}{'kind':24}channels × height × width at 224 px", *rows])
-
-    def _inside_block(self, name: str) -> bool:
-        above = [name[:i] for i, c in enumerate(name) if c == "."]
-        return any(a in self._layers and self._layers[a].kind not in ("Sequential", "Encoder") for a in above)
+class NotATensor(TypeError):
+    """A layer's output that is no tensor."""
 
 
-def no_such(what: str, name: str, names: Sequence[str], see: str) -> str:
-    """The sentence for a wrong name, with the nearest right ones, and where to see them all."""
-    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.3) or list(names)[:3]
-    return f"there is no {what} {name!r}; the nearest names are {', '.join(map(repr, near))}. See {see}"
+@contextlib.contextmanager
+def exact(device: torch.device) -> Iterator[None]:
+    """Inside the block, the host's autocast is off: a network computes in its own type."""
+    if torch.amp.is_autocast_available(device.type):
+        with torch.autocast(device.type, enabled=False):
+            yield
+    else:
+        yield
 
 
 class Network(nn.Module):
     """``network(image, layers) -> {layer: activation}`` for pictures (N, 3, H, W) in [0, 1] of any size.
 
+    It computes what the module computes, to the precision of its numbers, or refuses.
+
     Args:
         module: a torch network that takes normalised pictures. It is copied; the copy is frozen and in eval
             mode, so the original stays as it is.
-        mean, std: what the network expects: each channel minus mean, divided by std, on the scale [0, 1].
+        mean, std: what the network expects: each channel minus mean, divided by std, on the scale [0, 1]. One
+            number each for a network of grey pictures, (N, 1, H, W).
         bgr: whether it expects the channels in the order blue, green, red; mean and std are given in the
             order red, green, blue all the same.
         name: what it is called in messages and captions.
         classes: the names of its logits, if it has any.
         input_size: the one size that it can take, if it has one: pictures of other sizes are resized to it.
         has_logits: whether its output can be asked for as ``"logits"``.
+        layout: the axes of layers for which trials do not tell them for certain: ``"NCHW"``, ``"NHWC"``, or for
+            tokens ``"NTC"``, ``"NCT"``, ``"TNC"``; or {name or pattern of names: one of these}.
+        prefix: how many tokens (class, registers) stand before those of the picture's patches, if not even the
+            trials can tell.
+
+    Raises TypeError for what is no module or cannot be copied, ValueError for arguments that make no sense and
+    for a copy that computes something else than the module.
 
     >>> module = torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten())  # whatever torch can run
     >>> network = dip.Network(module, mean=(0, 0, 0), std=(1, 1, 1))
@@ -135,36 +84,50 @@ class Network(nn.Module):
     torch.float32
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         module: nn.Module,
         *,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
+        mean: Statistic = IMAGENET_MEAN,
+        std: Statistic = IMAGENET_STD,
         bgr: bool = False,
         name: str | None = None,
         classes: Sequence[str] = (),
         input_size: int | None = None,
         has_logits: bool = True,
+        layout: str | Mapping[str, str] | None = None,
+        prefix: int | None = None,
     ) -> None:
         super().__init__()
-        if len(mean) != 3 or len(std) != 3:
-            raise ValueError(
-                f"mean and std must be three numbers each, for red, green and blue; got {mean} and {std}. A "
-                "network of grey pictures needs a module before it that averages the channels"
-            )
-        self.module = copy.deepcopy(module).eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.name, self.classes = name or type(module).__name__, list(classes)
-        self.bgr, self.input_size, self.has_logits = bgr, input_size, has_logits
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
-        for part in self.module.modules():
-            if hasattr(part, "inplace"):
-                part.inplace = False  # type: ignore[assignment]  # or it would overwrite what was asked for
+        self.bgr, self.has_logits = bgr, has_logits
+        self.input_size = None if input_size is None else whole(input_size, "input_size", 1)
+        self.module = frozen(module)
+        first = next((part for part in self.module.modules() if isinstance(part, nn.Conv2d)), None)
+        tensors = itertools.chain(self.module.parameters(), self.module.buffers())
+        where = next((tensor.device for tensor in tensors), torch.device("cpu"))
+        statistic = statistics(mean, std, 3 if first is not None and first.in_channels == 3 else 1)
+        for buffer, value in zip(("mean", "std"), statistic, strict=True):
+            self.register_buffer(buffer, value.to(where))
         self.loaded_as: dict[str, str | None] | None = None  # what load_network was called with
         self._lock = threading.RLock()  # two threads must not see each other's activations
+        self._layouts = Layouts(layout, prefix)
+        self._format = torch.channels_last
+        self.__dict__["_own"] = module  # until it was compared; no part of this network
+        self._parts = -1  # how many the module had when it was last tried
+        self._learn()
+
+    @property
+    def channels(self) -> int:
+        """Of the pictures that it takes: 3, or 1 for grey ones; a grey picture fits both.
+
+        >>> dip.Network(torch.nn.Conv2d(1, 4, 3), mean=0.13, std=0.31).channels
+        1
+        """
+        return self.mean.shape[1]
 
     @property
     def device(self) -> torch.device:
@@ -177,83 +140,125 @@ class Network(nn.Module):
         return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), self.mean.dtype)
 
     def __getstate__(self) -> dict:
-        return {
-            name: value for name, value in self.__dict__.items() if name != "_lock"
-        }  # no lock can be copied
+        # No lock can be copied, and the module that was wrapped is no part of this one.
+        return {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_own")}
 
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
         self._lock = threading.RLock()
+        eager(self.module)
 
-    def forward(self, image: Tensor, layers: Iterable[str] | str = (LOGITS,)) -> dict[str, Tensor]:
-        """Activations by layer name: (N, C, h, w), or (N, C) for layers without place.
+    def forward(self, image: Tensor, layers: Iterable[str] | str | None = None) -> dict[str, Tensor]:
+        """Activations by layer name: (N, C, h, w), or (N, C) for layers without position.
 
-        ``"logits"`` is the output. The network runs only as far as the deepest layer asked for. Transformers'
-        tokens are laid out as a map, without the class token. Of a layer that runs several times, the first
-        activation is taken. Raises UnknownName, a KeyError, for a layer that does not exist, ValueError or
-        TypeError for what is no picture or no tensor.
+        ``"logits"`` is the output, unless a layer is called so; ``"<logits>"`` is it always, and None asks for it. The
+        network runs only as far as the deepest layer asked for. Tokens are laid out as a map, without those that are
+        no patches of the picture. Of a layer that runs several times, ``"relu"`` is the first time, ``"relu:2"`` the
+        second; of one that has several names and runs as often, each name is one time.
+
+        Raises UnknownName, a KeyError, for a layer that does not exist; ValueError or TypeError for what is no picture
+        or no tensor, and for layers whose channels are not certain; RuntimeError for pictures of a size that the
+        network cannot take.
         """
-        layers = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers))
-        self._check_picture(image)
-        parts = self.require(layers)
-        kept: dict[str, Tensor] = {}
-        waiting = set(layers)
+        if layers is None:
+            layers = OUTPUT if self.has(LOGITS) else LOGITS
+        names = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers))
+        check_picture(self, image)
+        with self._lock, exact(self.device):
+            if self._parts != sum(1 for _ in self.module.modules()):
+                self._learn(size=(image.shape[2], image.shape[3]))
+            calls = self._calls(names)
+            x = self._normalise(image)
+            try:
+                kept = self._run(x, names, calls, torch.is_grad_enabled() and image.requires_grad)
+            except (NoGradient, Refused):
+                raise
+            except (RuntimeError, AssertionError, ValueError) as error:
+                self._explain(error, (x.shape[2], x.shape[3]))
+                raise
+        return {name: kept[name].to(image.dtype) for name in names}
 
-        def keep(name: str, output: object) -> None:
-            if name in kept:
-                return
-            waiting.discard(name)
-            if waiting and isinstance(output, Tensor):
-                output = output.clone()  # what follows may work in place
-            kept[name] = self._as_map(name, output)
+    def _run(self, x: Tensor, names: list[str], calls: dict[str, Call], ascends: bool) -> dict[str, Tensor]:
+        kept: dict[str, Tensor] = {}
+        waiting, grids = set(names), {}
+        numbers: Counter[nn.Module] = Counter()
+        size = (x.shape[2], x.shape[3])
+        wanted: dict[Call, list[str]] = {}
+        for name, call in calls.items():
+            wanted.setdefault(call, []).append(name)
+        telling = {name: self._layouts.grid(name, call) for name, call in calls.items()}
+
+        def keep(part: nn.Module, _inputs: object, output: Any) -> None:
+            numbers[part] += 1
+            call = Call(part, numbers[part])
+            if call in telling.values():
+                grids[call] = tuple(output.shape[-2:])
+            for name in wanted.get(call, ()):
+                if ascends and not torch.is_grad_enabled():
+                    raise NoGradient(
+                        f"{name} of {self.name} runs without gradients, under torch.no_grad or in a reentrant "
+                        "checkpoint: take use_reentrant=False, or switch checkpoints off"
+                    )
+                waiting.discard(name)
+                a = self._tensor(name, output)
+                a = a.clone() if waiting else a  # what follows may work in place
+                layout = self._layouts.of(name, call, a.shape)
+                grid = grids.get(there) if (there := telling[name]) else None
+                kept[name] = as_map(f"{name} of {self.name}", a, layout, len(x), size, grid)
             if not waiting:
                 raise _Deepest
 
-        with self._lock:
-            hooks = [
-                part.register_forward_hook(lambda _m, _i, output, name=name: keep(name, output))
-                for name, part in parts.items()
-            ]
-            try:
-                output = self.module(self._normalise(image))
-                if LOGITS in waiting:
-                    kept[LOGITS] = self._as_map(LOGITS, output)
-                    waiting.discard(LOGITS)
-            except _Deepest:
-                pass
-            finally:
-                for hook in hooks:
-                    hook.remove()
+        parts = {call.part for call in wanted} | {call.part for call in telling.values() if call}
+        hooks = []
+        try:
+            hooks = [part.register_forward_hook(keep) for part in parts]
+            # A checkpoint that counts what it recomputes would miss what the deepest layer has left out.
+            with set_checkpoint_early_stop(False):
+                output = self.module(x)
+            for name in waiting - set(calls):
+                kept[name] = self._logits(name, output, len(x))
+            waiting &= set(calls)
+        except _Deepest:
+            pass
+        finally:
+            for hook in hooks:
+                hook.remove()
         if waiting:
-            raise UnknownName(
-                f"{self.name} never runs {', '.join(sorted(waiting))} in eval mode; ask for another layer"
+            raise UnknownName(self._silent(waiting))
+        quantized = any(".quantized" in type(part).__module__ for part in self.module.modules())
+        if ascends and quantized and not any(a.requires_grad for a in kept.values()):
+            raise NoGradient(
+                f"{self.name} is quantized, and lets no gradient through: wrap the float network"
             )
-        return {name: kept[name].to(image.dtype) for name in layers}
+        return kept
 
     @functools.cached_property
     def layers(self) -> Layers:
         """What can be asked for, in the order in which it runs, with kind, shape and receptive field."""
-        names = {part: name for name, part in self.module.named_modules() if name}
-        found: dict[str, Layer] = {}
-
-        def note(part: nn.Module, _inputs: object, output: object) -> None:
-            name = names[part]
-            if isinstance(output, Tensor) and output.ndim in (2, 3, 4) and name not in found:
-                shape = tuple(self._as_map(name, output).shape[1:])
-                found[name] = Layer(name, type(part).__name__, shape, self)
-
         side = self.input_size or 224
-        picture = torch.full((1, 3, side, side), 0.5, device=self.device)
-        with self._lock, torch.no_grad():
-            hooks = [part.register_forward_hook(note) for part in names]
-            try:
-                output = self.module(self._normalise(picture))
-            finally:
-                for hook in hooks:
-                    hook.remove()
-        if self.has_logits and isinstance(output, Tensor):
-            found[LOGITS] = Layer(LOGITS, "output", tuple(output.shape[1:]), self)
-        return Layers(list(found.values()))
+        picture = torch.full((1, self.channels, side, side), 0.5, dtype=self.mean.dtype, device=self.device)
+        with self._lock, exact(self.device):
+            trial, output, error = attempt(self.module, self._normalise(picture))
+        if error is not None:
+            self._explain(error, (side, side))
+            raise error
+        found = []
+        names = named(self.module)
+        for call, shape in trial.shapes.items():
+            with contextlib.suppress(Refused):
+                for name in names_of(call, names, trial.calls[call.part]):
+                    layout = self._layouts.of(name, call, shape)
+                    a = torch.empty(shape, device="meta")
+                    grid = trial.maps.get(layout.grid) if layout.grid else None
+                    seen = as_map(name, a, layout, 1, (side, side), grid)
+                    if len(seen) == 1 and seen.ndim > 1:
+                        found.append(Layer(name, type(call.part).__name__, tuple(seen.shape[1:]), self))
+        with contextlib.suppress(Refused, TypeError):
+            if self.has_logits:
+                name = OUTPUT if self.has(LOGITS) else LOGITS
+                shape = tuple(self._logits(name, output, 1).shape[1:])
+                found.append(Layer(name, "output", shape, self))
+        return Layers(found, side)
 
     def extra_repr(self) -> str:
         return f"{self.name}, input normalised and weights frozen inside"
@@ -264,7 +269,7 @@ class Network(nn.Module):
         >>> dip.load_network(device="cpu").has("picture")
         False
         """
-        return name in dict(self.module.named_modules()) and name != ""
+        return name in named(self.module)
 
     def require(self, layers: Iterable[str]) -> dict[str, nn.Module]:
         """The modules of these layers, the logits left out; raises KeyError for one that does not exist.
@@ -272,114 +277,57 @@ class Network(nn.Module):
         >>> list(dip.load_network(device="cpu").require(["features.3", "logits"]))
         ['features.3']
         """
-        parts = dict(self.module.named_modules())
-        del parts[""]
-        for name in layers:
-            if name == LOGITS and not self.has_logits:
-                raise UnknownName(f"{self.name} ends before its classifier: it has layers, but no logits")
-            if name not in parts and name != LOGITS:
-                names = [*parts, LOGITS] if self.has_logits else list(parts)
-                raise UnknownName(no_such("layer", name, names, "network.layers"))
-        return {name: parts[name] for name in layers if name != LOGITS}
+        return {name: call.part for name, call in self._calls(layers).items()}
 
-    def _check_picture(self, image: Tensor) -> None:
-        if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[1] != 3 or image.numel() == 0:
-            got = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
-            raise ValueError(
-                f"{self.name} takes pictures (N, 3, H, W) in [0, 1]; got {got}. An RGBA picture needs a "
-                "background first; a single picture needs image[None]"
-            )
-        if not image.is_floating_point():
-            raise TypeError(
-                f"{self.name} takes floating-point pictures in [0, 1]; got {image.dtype}: divide by 255"
-            )
-        if image.dtype != self.mean.dtype:
-            raise TypeError(
-                f"{self.name} takes pictures of {self.mean.dtype}; got {image.dtype}: convert one of them "
-                "with .to(...)"
-            )
-        if image.device != self.device:
-            raise ValueError(
-                f"the picture is on {image.device}, {self.name} on {self.device}; move one of them "
-                "with .to(...)"
-            )
+    def _calls(self, layers: Iterable[str]) -> dict[str, Call]:
+        """Which run of which module each layer's name means; the network's output is left out."""
+        names, calls = named(self.module), {}
+        for name in layers:
+            if name == OUTPUT or (name == LOGITS and name not in names):
+                if not self.has_logits:
+                    raise UnknownName(f"{self.name} ends before its classifier: it has layers, but no logits")
+            else:
+                calls[name] = call_of(name, names, self._layouts.runs, [LOGITS] if self.has_logits else [])
+        return calls
 
     def _normalise(self, image: Tensor) -> Tensor:
-        if self.input_size and image.shape[-2:] != (self.input_size, self.input_size):
-            image = F.interpolate(image, (self.input_size,) * 2, mode="bilinear", antialias=True)
-        # (image − mean) / std in one pass: colours side by side, as they lie in memory in channels_last.
-        rows = image.permute(0, 2, 3, 1).flatten(2)  # (N, H, W·3)
-        gain, offset = (1 / self.std).flatten(), (-self.mean / self.std).flatten()
-        width = image.shape[3]
-        x = (
-            torch.addcmul(offset.repeat(width), rows, gain.repeat(width))
-            .unflatten(2, (-1, 3))
-            .permute(0, 3, 1, 2)
-        )
-        x = x.flip(1) if self.bgr else x
-        return x.to(self.dtype, memory_format=torch.channels_last)
+        x = normalised(image, self.mean, self.std, self.bgr, self.input_size)
+        return x.to(self.dtype, memory_format=self._format)
 
-    def _as_map(self, name: str, output: object) -> Tensor:
-        if not isinstance(output, Tensor):
-            raise TypeError(
+    def _tensor(self, name: str, output: object) -> Tensor:
+        tensor = only_tensor(output, LOGITS)
+        if tensor is None:
+            raise NotATensor(
                 f"{name} of {self.name} returns a {type(output).__name__}, not a tensor; ask for a layer "
                 "inside it, or wrap the network in one that returns a tensor"
             )
-        if output.ndim == 3:  # (N, T, C), with or without a class token first
-            side = math.isqrt(output.shape[1])
-            tokens = output[:, output.shape[1] - side * side :]
-            if output.shape[1] - side * side <= 1:
-                return tokens.transpose(1, 2).unflatten(2, (side, side))
-        channels_last = CHANNELS_LAST.get(type(self.module).__name__)
-        if output.ndim == 4 and channels_last and re.fullmatch(channels_last, name):
-            return output.permute(0, 3, 1, 2)
-        return output
+        return tensor.dequantize() if tensor.is_quantized else tensor
 
-    def _receptive_field(self, name: str) -> int:
-        ones = copy.deepcopy(self.module).double()
-        for parameter in ones.parameters():
-            parameter.fill_(1 / parameter[:1].numel() if parameter.ndim else 1)
-        ones = Network(ones, input_size=self.input_size)
-        image = torch.zeros(1, 3, *(self.input_size or 224,) * 2, dtype=torch.float64, requires_grad=True)
-        with torch.enable_grad(), _Linear():
-            a = ones.cpu().double()(image, [name])[name]
-            unit = a[0, :, a.shape[2] // 2, a.shape[3] // 2].sum() if a.ndim == 4 else a.sum()
-            if not unit.requires_grad:  # a table, say of positions
-                return 0
-            (grad,) = torch.autograd.grad(unit, image)
-        rows = (grad[0].abs().sum(dim=(0, 2)) > 0).nonzero()
-        return int(rows.max() - rows.min() + 1)
+    def _logits(self, name: str, output: object, pictures: int) -> Tensor:
+        a = self._tensor(name, output)
+        layout = self._layouts.of(name, Call(self.module, 1), a.shape)
+        return as_map(f"{name} of {self.name}", a, layout, pictures, (0, 0), None)
 
+    def _learn(self, size: Size | None = None) -> None:
+        """Try the module, and compare it with the one that was wrapped, when that runs for the first time."""
+        self._parts = sum(1 for _ in self.module.modules())
+        own = self.__dict__.get("_own")
+        if size and own is not None and not unchanged(own, self.module):
+            own = None
+        with torch.inference_mode(False), exact(self.device):
+            trials = learn(self, own, size)
+        self._layouts.learn(trials if size is None else [*trials, *self._layouts.trials])
+        if size or any(trial.ran for trial in trials):
+            self.__dict__["_own"] = None
+        else:
+            self._parts = -1  # once more, when it is shown a picture
 
-class _Linear(TorchFunctionMode):
-    """Inside, nonlinearities are identities and pools average: gradients reach all that they could reach.
+    def _explain(self, error: Exception, size: Size) -> None:
+        if words := wrong_size(self, self._layouts.trials, error, size):
+            raise RuntimeError(words) from error
 
-    Layer norm is an identity too: it acts within one place, but its outputs have a constant sum. Gates stay
-    sigmoids: as identities they would multiply without bound.
-    """
-
-    identities = {
-        F.relu,
-        torch.relu,
-        F.relu6,
-        F.hardtanh,
-        F.leaky_relu,
-        F.elu,
-        F.silu,
-        F.gelu,
-        F.hardswish,
-        F.layer_norm,
-    }
-
-    def __torch_function__(
-        self, func: Callable, types: Sequence[type], args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        if func in self.identities:
-            return args[0]
-        if func is F.hardsigmoid:
-            return torch.sigmoid(args[0])
-        kwargs = kwargs or {}
-        if func is F.max_pool2d:
-            options = {name: kwargs[name] for name in ("stride", "padding", "ceil_mode") if name in kwargs}
-            return F.avg_pool2d(*args, **options)
-        return func(*args, **kwargs)
+    def _silent(self, names: Iterable[str]) -> str:
+        listed = ", ".join(sorted(names))
+        if any(isinstance(part, torch.jit.ScriptModule) for part in self.module.modules()):
+            return f"{self.name} is TorchScript, which shows no layers inside ({listed}): wrap the module it was made of"
+        return f"{self.name} never runs {listed} in eval mode; ask for another layer"

@@ -15,39 +15,45 @@ from torch.overrides import TorchFunctionMode
 class RedirectedReLU(torch.autograd.Function):
     """ReLU whose gradient, for pictures that would get none, is the identity's where x should grow.
 
-    The forward pass is ReLU's. Backward, for each picture of the batch: if ReLU lets any gradient through, it
-    is ReLU's; else the gradient passes except where x is not positive and descent on −objective would lower it.
+    The forward pass is ReLU's; with ``inplace``, x itself is changed. Backward, for each picture of the batch: if
+    ReLU lets any gradient through, it is ReLU's; else the gradient passes except where x is not positive and
+    descent on −objective would lower it.
 
     **Source:** Lucid, ``misc/redirected_relu_grad.py``.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        y = x.clamp(min=0)
+    def forward(ctx: Any, x: Tensor, inplace: bool = False) -> Tensor:
+        y = x.clamp_(min=0) if inplace else x.clamp(min=0)
+        if inplace:
+            ctx.mark_dirty(x)
         ctx.save_for_backward(y)  # which the next layer keeps anyway; x need not be kept
         return y
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (y,) = ctx.saved_tensors
         plain = torch.ops.aten.threshold_backward(grad, y, 0)  # ReLU's own: grad where x > 0, else 0
         each = plain[..., None]  # one more axis, so that there is one to reduce
         axes = tuple(range(1, each.ndim))
         silent = ((each.amin(axes, keepdim=True) == 0) & (each.amax(axes, keepdim=True) == 0))[..., 0]
         if y.device.type == "cpu" and not silent.any():  # elsewhere, to ask is to wait for the device
-            return plain
-        return torch.where(silent, torch.where((y == 0) & (grad > 0), 0, grad), plain)
+            return plain, None
+        return torch.where(silent, torch.where((y == 0) & (grad > 0), 0, grad), plain), None
 
 
 class _Redirect(TorchFunctionMode):
-    relus = {F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
+    inplace = {F.relu_, torch.relu_, Tensor.relu_}
+    relus = {F.relu, torch.relu, Tensor.relu} | inplace
 
     def __torch_function__(
         self, func: Callable, types: Sequence[type], args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        if func in self.relus and args:
-            return RedirectedReLU.apply(args[0])
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func not in self.relus or not torch.is_grad_enabled():
+            return func(*args, **kwargs)
+        x, *rest = args or (kwargs["input"],)
+        return RedirectedReLU.apply(x, func in self.inplace or any(rest) or kwargs.get("inplace", False))
 
 
 @contextlib.contextmanager

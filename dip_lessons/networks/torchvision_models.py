@@ -9,7 +9,8 @@ import torch
 import torchvision
 from torch import nn
 
-from .network import IMAGENET_MEAN, IMAGENET_STD, Network, UnknownName, no_such
+from .layers import UnknownName, no_such
+from .network import IMAGENET_MEAN, IMAGENET_STD, Network
 
 
 def torchvision_network(name: str, weights: str | None = "DEFAULT") -> Network:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..networks import LOGITS
+from ..arguments import whole
+from ..networks import OUTPUT
 from ..registry import enter
 from .objective import Activations, Objective
 
 
 @enter("objective")
 def channel(layer: str, index: int) -> Objective:
-    """The mean of one channel over its whole map: a texture that the channel likes everywhere.
+    """The mean of one channel over its whole map: the texture that excites the channel everywhere.
 
     Args:
         layer: a layer's name, one of ``network.layers``.
@@ -24,7 +26,7 @@ def channel(layer: str, index: int) -> Objective:
     Raises ValueError for an index that is no whole number from 0 on and, when called, IndexError for a
     channel that does not exist.
 
-    >>> a = {"conv": torch.arange(8.0).view(1, 2, 2, 2)}  # one picture, two channels, four places
+    >>> a = {"conv": torch.arange(8.0).view(1, 2, 2, 2)}  # one picture, two channels, four positions
     >>> dip.channel("conv", 1)(a)  # the mean of 4, 5, 6, 7
     tensor([5.5000])
     """
@@ -41,15 +43,15 @@ def neuron(layer: str, index: int, y: int | None = None, x: int | None = None) -
         y, x: row and column, from 0.
 
     Raises ValueError for an index that is no whole number from 0 on and, when called, IndexError for a
-    channel or a place that does not exist.
+    channel or a position that does not exist.
 
-    >>> a = {"conv": torch.arange(8.0).view(1, 2, 2, 2)}  # one picture, two channels, four places
+    >>> a = {"conv": torch.arange(8.0).view(1, 2, 2, 2)}  # one picture, two channels, four positions
     >>> dip.neuron("conv", 1)(a), dip.neuron("conv", 1, y=0, x=0)(a)
     (tensor([7.]), tensor([4.]))
     """
 
     def unit(a: Tensor) -> Tensor:
-        if a.ndim < 3:  # a layer without place has one unit in each channel
+        if a.ndim < 3:  # a layer without positions has one unit in each channel
             return a
         row = a.shape[1] // 2 if y is None else y
         column = a.shape[2] // 2 if x is None else x
@@ -59,6 +61,7 @@ def neuron(layer: str, index: int, y: int | None = None, x: int | None = None) -
             )
         return a[:, row, column]
 
+    y, x = (None if n is None else operator.index(n) for n in (y, x))
     place = () if y is None and x is None else (y, x)
     return _of_channel("neuron", layer, index, unit, *place)
 
@@ -70,13 +73,13 @@ def logit(index: int) -> Objective:
     >>> dip.logit(2)({"logits": torch.tensor([[0.1, 0.2, 0.7]])})
     tensor([0.7000])
     """
-    objective = _of_channel("logit", LOGITS, index, lambda a: a)
-    return Objective(objective.function, (LOGITS,), code=f"logit({index})", specification=("logit", index))
+    objective = _of_channel("logit", OUTPUT, index, lambda a: a)
+    return Objective(objective.function, (OUTPUT,), code=f"logit({index})", specification=("logit", index))
 
 
 @enter("objective")
 def direction(layer: str, vector: Tensor | Sequence[float], power: float = 0.0) -> Objective:
-    """A direction v in the space of channels: mean over places of a·v · max(.1, cos(a, v))^power.
+    """A direction v in the space of channels: mean over positions of a·v · max(.1, cos(a, v))^power.
 
     Args:
         layer: a layer with C channels.
@@ -88,7 +91,7 @@ def direction(layer: str, vector: Tensor | Sequence[float], power: float = 0.0) 
 
     **Source:** Lucid's ``direction_cossim`` and ``dot_compare``; the bound .1 is Lucid's.
 
-    >>> a = {"conv": torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)}  # one place, where channels are (3, 4)
+    >>> a = {"conv": torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)}  # one position, where channels are (3, 4)
     >>> dip.direction("conv", [1.0, 0.0])(a), dip.direction("conv", [1.0, 0.0], power=1)(a)  # 3, and 3 · cos = 3 · .6
     (tensor([3.]), tensor([1.8000]))
     """
@@ -135,14 +138,14 @@ def caricature(activations: Activations, power: float = 1.0) -> Objective:
     """A picture's activations t, exaggerated: Σ_layers a·t / ‖t‖ · max(.1, cos(a, t))^power.
 
     a and t are whole maps laid out as one vector each, so what is strong in t counts most, and stays where it
-    is: place by place, an almost empty corner would count as much as an eye.
+    is: position by position, an almost empty corner would count as much as an eye.
 
     Args:
         activations: {layer: (1 or B, C, h, w)} of the picture to exaggerate, as ``network(image, layers)``
             returns them; one for all pictures, or one for each.
         power: how much the angle counts; 0 asks for ever stronger activations along t, whatever else grows.
 
-    It holds the activations, and so is not stored with a run. Raises TypeError for what is no {layer:
+    It holds the activations, and so is not stored with a run. Raises TypeError for anything but {layer:
     activation}, ValueError for activations that are all 0 or not finite, and, when called, for maps of another
     shape.
 
@@ -170,13 +173,13 @@ def caricature(activations: Activations, power: float = 1.0) -> Objective:
 def perceptual_distance(activations: Activations) -> Objective:
     """How far a picture is from another one, as a network sees it; a quantity to subtract.
 
-    Σ_layers mean over places of ‖a/‖a‖ − t/‖t‖‖², with channels brought to length 1 at each place. 0 for the
+    Σ_layers mean over positions of ‖a/‖a‖ − t/‖t‖‖², with channels brought to length 1 at each position. 0 for the
     picture itself, at most 2 a layer where activations are not negative.
 
     Args:
         activations: {layer: (1 or B, C, h, w)} of the other picture, as ``network(image, layers)`` returns them.
 
-    It holds the activations, and so is not stored with a run. Raises TypeError for what is no {layer:
+    It holds the activations, and so is not stored with a run. Raises TypeError for anything but {layer:
     activation}, and, when called, ValueError for maps of another shape.
 
     **Source:** Zhang et al., *The Unreasonable Effectiveness of Deep Features as a Perceptual Metric* (LPIPS, 2018),
@@ -203,7 +206,7 @@ def perceptual_distance(activations: Activations) -> Objective:
 
 
 def by_place(activation: Tensor) -> Tensor:
-    """(B, C, h, w) -> (B, C, places); a layer without place, (B, C), has one."""
+    """(B, C, h, w) -> (B, C, positions); a layer without positions, (B, C), has one."""
     return activation.flatten(2) if activation.ndim > 2 else activation[..., None]
 
 
@@ -236,8 +239,7 @@ def _exaggeration(name: str, activation: Tensor, target: Tensor, power: float) -
 def _of_channel(
     name: str, layer: str, index: int, reduce: Callable[[Tensor], Tensor], *place: int | None
 ) -> Objective:
-    if isinstance(index, bool) or not isinstance(index, int) or index < 0:
-        raise ValueError(f"{name}: the index of a channel is an int from 0 on; got {index!r}")
+    index = whole(index, f"{name}: the index of a channel")
 
     def value(activations: Activations) -> Tensor:
         a = activations[layer]

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from .. import registry
+from ..networks import LOGITS, OUTPUT
 from .memory import Memory
 
 Activations = Mapping[str, Any]  # tensors; under "memory", a Memory
@@ -38,7 +39,7 @@ class Objective:
         code: how it is written, for captions and for settings that can be copied.
         specification: (name, argument, …) of the function that makes it again; without it, it is not stored.
 
-    >>> a = {"conv": torch.arange(8.0).view(1, 2, 2, 2)}  # one picture, two channels, four places
+    >>> a = {"conv": torch.arange(8.0).view(1, 2, 2, 2)}  # one picture, two channels, four positions
     >>> peak = dip.Objective(lambda a: a["conv"].amax(dim=(1, 2, 3)), ["conv"])
     >>> peak(a), (2 * peak - dip.channel("conv", 0))(a)
     (tensor([7.]), tensor([12.5000]))
@@ -136,7 +137,7 @@ def look(
     picture: Tensor | None = None,
     memory: Memory | None = None,
 ) -> dict[str, Any]:
-    """What an objective looks at: activations by name, in the order in which the layers are given.
+    """What an objective is a function of: activations by name, in the order in which the layers are given.
 
     ``"picture"`` is the whole picture, ``"view"`` the view of it, ``"memory"`` a :class:`Memory` of the views before,
     unless the network has a layer of that name, which is meant then; with angle brackets (``"<picture>"``) they are
@@ -165,7 +166,10 @@ def look(
     inside = tuple(name for name in layers if name not in OUTSIDE or has(name))
     seen: dict[str, Any] = {}
     if inside:
-        seen |= network(view[:, :3] if view.shape[1] == 4 else view, inside)
+        # A network's output is asked for by the name that any network knows, unless a layer is called so.
+        known = {n: LOGITS if n == OUTPUT and not has(LOGITS) else n for n in inside}
+        found = network(view[:, :3] if view.shape[1] == 4 else view, tuple(dict.fromkeys(known.values())))
+        seen |= {name: found[asked] for name, asked in known.items() if asked in found}
     outside = {"view": view, "picture": view if picture is None else picture, "memory": memory or Memory()}
     for name in layers:
         if name in OUTSIDE and name not in inside:
