@@ -40,7 +40,7 @@ def value(image: Tensor, objective: Objective, network: Network) -> Tensor:
     Args:
         image: (B, C, H, W) in [0, 1].
         objective: what is measured.
-        network: the one that looks.
+        network: the evaluation network.
 
     >>> network = dip.load_network(device="cpu")
     >>> photo = dip.assets.picture("chelsea", (64, 64))
@@ -67,7 +67,7 @@ def robust_value(
     Args:
         image: (B, C, H, W) in [0, 1].
         objective: what is measured.
-        network: the one that looks.
+        network: the evaluation network.
         views: what the views are drawn from; None takes :func:`standard_views`, and random pictures ("waves")
             as backgrounds of what is transparent.
         count: how many views of each picture.
@@ -161,7 +161,7 @@ def diversity(images: Tensor, network: Network, layer: str) -> Tensor:
 
     Args:
         images: (B, C, H, W) in [0, 1], B > 1.
-        network: the one that looks.
+        network: the evaluation network.
         layer: a layer's name.
 
     **Source:** Lucid's ``diversity``, which the objective of that name maximises.
@@ -213,7 +213,7 @@ def power_spectrum(image: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         image: (B, C, H, W).
 
-    >>> stripes = (torch.arange(32) % 2).float().expand(1, 1, 32, 32)  # a wave of two pixels
+    >>> stripes = (torch.arange(32) % 2).float().expand(1, 1, 32, 32)  # a period of two pixels
     >>> frequency, power = dip.metrics.power_spectrum(stripes)
     >>> frequency.flatten()[power.flatten().argmax()].item()
     0.5
@@ -228,13 +228,13 @@ def power_spectrum(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def high_frequency_share(image: Tensor, cutoff: float = 0.25) -> Tensor:
-    """The share of a picture's power above ``cutoff`` cycles per pixel, (B,); .25 is a wave of four pixels.
+    """The share of a picture's power above ``cutoff`` cycles per pixel, (B,); .25 is a period of four pixels.
 
     Args:
         image: (B, C, H, W).
         cutoff: in cycles per pixel, from 0 to .71.
 
-    >>> stripes = (torch.arange(32) % 2).float().expand(1, 1, 32, 32)  # a wave of two pixels
+    >>> stripes = (torch.arange(32) % 2).float().expand(1, 1, 32, 32)  # a period of two pixels
     >>> photo = dip.assets.picture("chelsea", (32, 32))
     >>> dip.metrics.high_frequency_share(torch.cat([stripes.expand(1, 3, 32, 32), photo])) > 0.5
     tensor([ True, False])
@@ -247,7 +247,7 @@ def high_frequency_share(image: Tensor, cutoff: float = 0.25) -> Tensor:
 def radial_spectrum(image: Tensor, rings: int = 32) -> tuple[Tensor, Tensor]:
     """Mean amplitude in rings of equal width in log frequency: frequencies (K,), amplitudes (B, K), K ≤ rings.
 
-    From four waves across the shorter side to the Nyquist frequency of one axis, .5 cycles per pixel.
+    From four cycles across the shorter side to the Nyquist frequency of one axis, .5 cycles per pixel.
 
     Args:
         image: (B, C, H, W).

@@ -90,7 +90,7 @@ def alignment(layer: str, decay: float = 5.0, reach: int = 4) -> Objective:
     """How little neighbours in the batch differ: −½ Σ_d (mean (a_i − a_{i−d})² + mean (a_i − a_{i+d})²) / decay^d.
 
     Every pair's share goes half to each of the two, so the sum over the batch is −Σ_d Σ_i mean (a_i − a_{i+d})² /
-    decay^d, each pair once. Pictures are compared place by place, so show them in the same views:
+    decay^d, each pair once. Pictures are compared position by position, so show them in the same views:
     ``random_views(…, shared=True)``.
 
     Args:
@@ -129,7 +129,7 @@ def alignment(layer: str, decay: float = 5.0, reach: int = 4) -> Objective:
 
 @enter("objective")
 def diversity(layer: str) -> Objective:
-    """How unlike the other pictures' textures: −Σ_{j≠i} cos(G_i, G_j), with the Gram matrix G = Σ_places a aᵀ.
+    """How unlike the other pictures' textures: −Σ_{j≠i} cos(G_i, G_j), with the Gram matrix G = Σ_positions a aᵀ.
 
     The least is −(B − 1), where all pictures have the same texture; 0 is reached where they share nothing.
 
@@ -146,7 +146,7 @@ def diversity(layer: str) -> Objective:
     """
 
     def unlikeness(activations: Activations) -> Tensor:
-        a = by_place(activations[layer])  # (B, C, places)
+        a = by_place(activations[layer])  # (B, C, positions)
         _require_batch("diversity", len(a))
         gram = F.normalize((a @ a.transpose(1, 2)).flatten(1), dim=1)  # (B, C·C), of length 1
         cosine = gram @ gram.T
@@ -167,8 +167,8 @@ def activation_grid(activation: Tensor, layer: str, rows: int, columns: int, pow
         rows, columns: of cells, at most h and w.
         power: see :func:`direction`.
 
-    Raises ValueError for what is no map of one photo, for more cells than places, and for a cell in which
-    nothing is active.
+    Raises ValueError for a tensor that is not the map of one photograph, for more cells than positions, and for
+    a cell in which nothing is active.
 
     **Source:** Olah et al. 2018, *The Building Blocks of Interpretability*, activation grids.
 

@@ -1,4 +1,4 @@
-"""What an objective remembers from view to view. It belongs to a run, which keeps it with its checkpoints."""
+"""What an objective keeps from view to view: running means. They belong to a run and its checkpoints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Memory:
     """Running means by name, for objectives that ask for the layer ``"memory"``.
 
     A run has one of its own: what is remembered is stored, rewound and repeated with it, and an objective that
-    serves two runs carries nothing from one to the other. Outside of runs it is new at each look, and empty.
+    serves two runs carries nothing from one to the other. Outside of runs it is new at each forward pass, and empty.
 
     Args:
         means: {name: (the mean, the sum of the weights in it)}, as ``means`` holds them.
@@ -32,8 +32,8 @@ class Memory:
     def mean(self, name: str, value: Tensor, decay: float) -> Tensor:
         """The mean of this value and of those before it under this name, detached.
 
-        A value that lies n looks back counts decayⁿ times as much as this one, so the first mean is the value.
-        All who ask at one look, for the same thing under the same name, get the same answer.
+        A value that lies n forward passes back counts decayⁿ times as much as this one, so the first mean is the value.
+        Whoever asks in one forward pass, for the same thing under the same name, gets the same answer.
 
         Args:
             name: of what is remembered.
@@ -49,7 +49,7 @@ class Memory:
         before, weight = self.means.get(name, (value.detach(), 0.0))
         if before.shape != value.shape:
             raise ValueError(
-                f"{name} was {tuple(before.shape)} before, and is {tuple(value.shape)} now: a mean over looks "
+                f"{name} was {tuple(before.shape)} before, and is {tuple(value.shape)} now: a running mean "
                 "needs one shape"
             )
         total = decay * weight + 1
@@ -58,7 +58,7 @@ class Memory:
         return mean
 
     def keep(self) -> None:
-        """Make what this look taught the past of the next one.
+        """Make what this forward pass added the past of the next one.
 
         >>> from dip_lessons.objectives import Memory
         >>> memory = Memory()

@@ -141,7 +141,7 @@ def _colours(activations: Activations) -> Tensor:
 
 
 def _per_pixel(values: Tensor, picture: Tensor) -> Tensor:
-    """The sum over channels and places, over the picture's number of pixels: (B, C, h, w) -> (B,)."""
+    """The sum over channels and positions, over the picture's number of pixels: (B, C, h, w) -> (B,)."""
     return values.sum(dim=(1, 2, 3)) / (picture.shape[2] * picture.shape[3])
 
 

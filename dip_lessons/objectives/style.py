@@ -1,4 +1,4 @@
-"""Style and content: the manner of one picture and the scene of another, as a network sees them."""
+"""Style and content: the style of one picture and the content of another, as a network sees them."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ def gram(activation: Tensor, *, centred: bool = False) -> Tensor:
     """The Gram matrix G = a aᵀ / (h·w): which channels are active together, wherever that is.
 
     Args:
-        activation: a, (B, C, h, w), or (B, C) for a layer without place.
-        centred: whether each channel's mean over places is taken away first; G is then their covariance. After a
+        activation: a, (B, C, h, w), or (B, C) for a layer without positions.
+        centred: whether each channel's mean over positions is taken away first; G is then their covariance. After a
             ReLU most of a Gram matrix is the product of means, which says how much there is of everything.
 
-    Returns (B, C, C), symmetric. Divided by the number of places, it is that of a typical place, and so pictures
+    Returns (B, C, C), symmetric. Divided by the number of positions, it is that of a typical position, and so pictures
     of any two sizes can be compared. Raises ValueError for a tensor of another shape.
 
     **Source:** Gatys, Ecker and Bethge, *Image Style Transfer Using Convolutional Neural Networks* (CVPR 2016),
     eq. 3, which does not divide; Lucid's ``gram_style`` does.
 
-    >>> a = torch.tensor([[1.0, 3.0], [0.0, 2.0]]).view(1, 2, 1, 2)  # two channels at two places
+    >>> a = torch.tensor([[1.0, 3.0], [0.0, 2.0]]).view(1, 2, 1, 2)  # two channels at two positions
     >>> dip.gram(a)[0]  # a aᵀ / 2
     tensor([[5., 3.],
             [3., 2.]])
     >>> shuffled = a.flip(3)
-    >>> torch.equal(dip.gram(shuffled), dip.gram(a))  # where a thing is does not count
+    >>> torch.equal(dip.gram(shuffled), dip.gram(a))  # where things are does not count
     True
     """
     if activation.ndim not in (2, 3, 4):
         raise ValueError(
             f"a Gram matrix is made of activations (B, C, h, w) or (B, C); got {tuple(activation.shape)}"
         )
-    a = by_place(activation)  # (B, C, places)
+    a = by_place(activation)  # (B, C, positions)
     if centred:
         a = a - a.mean(dim=2, keepdim=True)
     return a @ a.transpose(1, 2) / a.shape[2]
@@ -71,7 +71,7 @@ def style(
             the mean of the run's Gram matrices, where one that lies n views back counts memoryⁿ times as much, in
             [0, 1). The gradient is that of the present view, as if G had this value. 0 compares each view alone.
 
-    It holds the Gram matrices, and so is not stored with a run. Raises TypeError for what is no {layer: activation},
+    It holds the Gram matrices, and so is not stored with a run. Raises TypeError for anything but {layer: activation},
     ValueError for arguments of different layers, shares, weights or a memory that do not fit, a layer in which
     nothing is active, and, when called, for another number of channels or pictures.
 
@@ -132,19 +132,19 @@ def style(
 
 
 def content(activations: Activations) -> Objective:
-    """How far a picture's scene is from that of another one; a quantity to subtract.
+    """How far a picture's content is from that of another one; a quantity to subtract.
 
-    The mean over layers of Σ|a − t| / Σ|t|, place by place: 0 for the picture itself, 1 for a picture that no channel
+    The mean over layers of Σ|a − t| / Σ|t|, position by position: 0 for the picture itself, 1 for a picture that no channel
     answers to. One middle layer is usual: it knows what is where, and no longer each brush stroke.
 
-    t is what the network sees in one way of looking. With random views, the other picture must be seen in the same
+    t is what the network sees in one view. With random views, the other picture must be seen in the same
     view at each step, so this objective is for runs without views; lesson 09 has one for runs with them.
 
     Args:
-        activations: {layer: (1 or B, C, h, w)} of the picture with the scene, as ``network(image, layers)`` returns
+        activations: {layer: (1 or B, C, h, w)} of the content picture, as ``network(image, layers)`` returns
             them; one for all pictures, or one for each.
 
-    It holds the activations, and so is not stored with a run. Raises TypeError for what is no {layer: activation},
+    It holds the activations, and so is not stored with a run. Raises TypeError for anything but {layer: activation},
     ValueError for a layer in which nothing is active, and, when called, for maps of another shape.
 
     **Source:** Lucid's content objective is the mean of |a − t|, with weight 100 beside unscaled Gram matrices;
@@ -152,7 +152,7 @@ def content(activations: Activations) -> Objective:
 
     >>> t = torch.tensor([[1.0, 3.0], [0.0, 2.0]]).view(1, 2, 1, 2)
     >>> distance = dip.content({"conv": t})
-    >>> distance({"conv": t}), distance({"conv": t.flip(3)})  # the same style, but not the same scene
+    >>> distance({"conv": t}), distance({"conv": t.flip(3)})  # the same style, but not the same content
     (tensor([0.]), tensor([1.3333]))
     """
     targets = targets_of("content", activations)

@@ -1,4 +1,4 @@
-"""Pictures as functions of the place: a small network maps (x, y) to a colour, at every pixel alike."""
+"""Pictures as functions of position: a small network maps (x, y) to a colour, at every pixel alike."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def places(size: tuple[int, int], extent: float, tile: bool = False) -> Tensor:
 
 
 class Coordinates(Parameterization):
-    """The picture σ(f(x, y)): a network f with the same weights at every place. Base of CPPN and SIREN.
+    """The picture σ(f(x, y)): a network f with the same weights at every position. Base of CPPN and SIREN.
 
     The parameters know no resolution: ``picture(size)`` renders them at any. A subclass makes ``weights`` and
     ``biases``, one of each a layer, and says by ``features`` what a layer makes of its sum.
@@ -107,7 +107,7 @@ class CPPN(Coordinates):
         layers: the number of hidden layers; more of them draw finer.
         units: of each hidden layer.
         activation: ``"composite"`` (the article's), ``"unbiased"`` (its second feature (atan(x)² − .45)/.396),
-            ``"relu"``, ``"abs"``, ``"tanh"`` or ``"sine"``; the choice decides the look.
+            ``"relu"``, ``"abs"``, ``"tanh"`` or ``"sine"``; the choice decides what kind of picture comes out.
         extent: coordinates run from −extent to extent along the longer side; √3 gives them variance 1.
         tile: whether the picture continues itself at its borders.
 

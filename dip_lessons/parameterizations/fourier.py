@@ -1,4 +1,4 @@
-"""A picture as a sum of waves, with as much room for each frequency as natural pictures give it."""
+"""A picture as a sum of Fourier components, with the prior variance of natural pictures at each frequency."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def frequencies(height: int, width: int) -> Tensor:
 
 
 def spectrum_scale(height: int, width: int, decay: float = 1.0) -> Tensor:
-    """1 / max(f, 1/max(H, W))^decay: how large a wave of frequency f may be, (H, W//2 + 1).
+    """1 / max(f, 1/max(H, W))^decay: how large a component of frequency f may be, (H, W//2 + 1).
 
     Natural pictures have amplitudes that fall as 1/f, hence ``decay=1``. The bound keeps f = 0 finite.
     **Source:** Lucid, ``optvis/param/spatial.py``.
@@ -64,13 +64,13 @@ def irfft2(spectrum: Tensor, size: tuple[int, int]) -> Tensor:
 
 @enter("parameterization")
 class Fourier(Parameterization):
-    """The picture σ(A · F⁻¹(s·θ) / 4): complex coefficients θ, scaled by s = 1/f^decay, made into waves.
+    """The picture σ(A · F⁻¹(s·θ) / 4): complex coefficients θ, scaled by s = 1/f^decay.
 
     F⁻¹ is the orthonormal inverse transform of a real picture, A the decorrelated colours of ``color.py``.
 
     Args:
         size, batch, channels, generator, device: see :class:`Parameterization`.
-        decay: the exponent of the fall with frequency. 0 gives every frequency the same room (as pixels do);
+        decay: the exponent of the fall with frequency. 0 gives every frequency the same scale (as pixels do);
             1 is that of natural pictures; it may be changed while the picture is being optimized.
         decorrelate: whether colours are decorrelated (True) or the three channels are logits of RGB.
         sd: standard deviation of the first coefficients.

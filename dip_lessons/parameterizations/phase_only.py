@@ -1,4 +1,4 @@
-"""A picture whose waves have the strengths of natural pictures: only their phases are parameters."""
+"""A picture with the Fourier magnitudes of natural pictures: only the phases are parameters."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SIDE, RINGS = 256, 24
 
 @functools.cache
 def natural_spectrum() -> tuple[Tensor, Tensor]:
-    """How strong waves are in the course's photographs and paintings: frequencies (K,), amplitudes (3, K).
+    """The mean spectrum of the course's photographs and paintings: frequencies (K,), amplitudes (3, K).
 
     Mean amplitude of the orthonormal Fourier transform in decorrelated colours, in rings of equal width in
-    log frequency, from two waves across 256 pixels (one would be the window's) to the corner of the spectrum.
+    log frequency, from two cycles across 256 pixels (one would be the window's) to the corner of the spectrum.
     A Hann window, divided by its root mean square, takes away the cross that the jump from one border to the
     opposite one would add.
 
     >>> from dip_lessons.parameterizations import phase_only
     >>> frequency, amplitude = phase_only.natural_spectrum()
-    >>> bool((amplitude[:, 0] > 10 * amplitude[:, -1]).all())  # long waves are strong
+    >>> bool((amplitude[:, 0] > 10 * amplitude[:, -1]).all())  # low frequencies are strong
     True
     """
     window = torch.hann_window(SIDE, dtype=torch.float32, device="cpu")
@@ -50,7 +50,7 @@ def natural_spectrum() -> tuple[Tensor, Tensor]:
 
 
 def natural_magnitude(height: int, width: int) -> Tensor:
-    """The strength of each wave of ``torch.fft.rfft2`` in natural pictures, (3, H, W//2 + 1), 0 at f = 0.
+    """The magnitude of each component of ``torch.fft.rfft2`` in natural pictures, (3, H, W//2 + 1), 0 at f = 0.
 
     A straight line in log–log coordinates between the rings of :func:`natural_spectrum`, and beyond the first
     and the last.
@@ -75,7 +75,7 @@ def natural_magnitude(height: int, width: int) -> Tensor:
 class _Phasor(torch.autograd.Function):
     """M · e^{iφ} for magnitudes M and phases φ: what ``torch.polar`` computes, in two fifths of its time.
 
-    dz/dφ = iz. So for a gradient g of the wave, that of its phase is Re(g · conj(iz)) = Im(g · conj(z)).
+    dz/dφ = iz. So for a gradient g of z, that of its phase is Re(g · conj(iz)) = Im(g · conj(z)).
     """
 
     @staticmethod
@@ -97,7 +97,7 @@ class PhaseOnly(Parameterization):
     """The picture σ(A · F⁻¹(M · e^{iφ})): the magnitudes M are those of natural pictures, only the phases φ change.
 
     Noise cannot be drawn: it would need more of the high frequencies than M holds. By Parseval's theorem every
-    picture has the same contrast, but for the few waves that are their own mirror images (the columns of 0 and of
+    picture has the same contrast, but for the few components that are their own mirror images (the columns of 0 and of
     Nyquist), of which only the real part is seen.
 
     Args:

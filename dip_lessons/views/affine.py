@@ -31,11 +31,11 @@ class Views(RandomViews):
 
         p = R(φ) q / s + t + c
 
-    counted from the picture's centre: s is the scale, φ the angle, t the jitter, c the place of the crop.
+    counted from the picture's centre: s is the scale, φ the angle, t the jitter, c the position of the crop.
     Outside the picture its mirror image is seen. See :func:`random_views` for the ranges.
 
     A picture (B, 4, H, W), RGB and alpha, is laid over a background first, at full size. Its views have four
-    channels too: the colours that are seen, and the alpha at each place of the view.
+    channels too: the colours that are seen, and the alpha at each position of the view.
 
     ``strength`` scales jitter, scale, rotation, blur and noise together: 1 is as asked, 0 leaves the picture
     as it is, but for the crop.
@@ -74,11 +74,11 @@ class Views(RandomViews):
             raise ValueError(
                 f"a crop of {size} does not fit in a picture of {(height, width)}; take a smaller crop"
             )
-        n = self.count * (1 if self.shared else batch)  # how many ways of seeing are drawn
+        n = self.count * (1 if self.shared else batch)  # how many views are drawn
         matrix = self.draw(n, (height, width), generator)
         if channels == 4:
             image = self._over_background(image, n, generator)
-        # Where pictures are seen in the same way, they are channels of one picture.
+        # Pictures that share their views are channels of one picture.
         seen = image.reshape(len(image) // batch, -1, height, width) if self.shared else image
         views = resample(seen, matrix.to(image), size)
         if self.blur * self.strength > 0:
@@ -195,13 +195,13 @@ def random_views(
         jitter: shift by up to this many whole pixels, in x and in y.
         scale: .1 draws the magnification from [.9, 1.1]; a pair gives the range itself. Above 1 is nearer.
         rotate: turn by up to this many degrees, either way.
-        crop: side, or (height, width), of the view in pixels; its place is drawn over the whole picture.
+        crop: side, or (height, width), of the view in pixels; its position is drawn over the whole picture.
         blur: a Gaussian blur whose standard deviation, in pixels, is drawn from [0, blur].
         noise: standard deviation of the Gaussian noise that is added to colours last; it may leave [0, 1].
         background: what a picture with transparency is seen over, a new one in each view: "waves" (a random
             picture), "noise" (independent pixels), "color" (one flat random colour), "grey", "black" or
             "white"; or "static", one picture that never changes. Pictures without alpha take no notice of it.
-        shared: whether all pictures of a batch are seen in the same way (shift, scale, angle, crop, blur,
+        shared: whether all pictures of a batch share their views (shift, scale, angle, crop, blur,
             noise, background), for objectives that compare them.
         count: the number of views of each picture in one step.
 
@@ -287,7 +287,7 @@ def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
     >>> dot = torch.zeros(1, 1, 15, 15)
     >>> dot[..., 7, 7] = 1
     >>> soft = gaussian_blur(dot, torch.tensor([1.5]))
-    >>> round(soft.sum().item(), 4), soft[0, 0, 7, 7].item() < 0.1  # spread, and nothing lost
+    >>> round(soft.sum().item(), 4), soft[0, 0, 7, 7].item() < 0.1  # spread out, and nothing lost
     (1.0, True)
     """
     n, channels, height, width = image.shape

@@ -24,7 +24,7 @@ CPU: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class RandomViews:
-    """``views(pictures, generator) -> (count·B, C, h, w)``; base of :class:`Views` and its kin on spheres and meshes.
+    """``views(pictures, generator) -> (count·B, C, h, w)``; base of :class:`Views` and of those on spheres and meshes.
 
     A subclass is a frozen dataclass, entered in the registry by ``@registry.enter("views")``, whose fields are what
     a run may change and is stored with; it says in ``see`` what is seen, and in ``problems`` what its fields may be.
