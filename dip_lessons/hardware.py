@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+from collections.abc import Iterator
 
 import torch
 
@@ -54,7 +56,7 @@ def memory(where: torch.device) -> tuple[int, int] | None:
     Args:
         where: the device; MPS shares the machine's memory and so counts as the CPU.
 
-    >>> from dip_lessons.course import environment
+    >>> from dip_lessons import hardware
     >>> amount = hardware.memory(torch.device("cpu"))
     >>> amount is None or 0 < amount[0] <= amount[1]
     True
@@ -83,7 +85,7 @@ def describe(where: torch.device) -> str:
     Args:
         where: the device.
 
-    >>> from dip_lessons.course import environment
+    >>> from dip_lessons import hardware
     >>> hardware.describe(torch.device("cpu"))
     'cpu (...)'
     """
@@ -94,3 +96,19 @@ def describe(where: torch.device) -> str:
     amount = memory(where)
     room = f", {amount[0] / 1e9:.0f} of {amount[1] / 1e9:.0f} GB free" if amount else ""
     return f"{where} ({name}{room})"
+
+
+@contextlib.contextmanager
+def no_autocast() -> Iterator[None]:
+    """A host's ``torch.autocast`` changes nothing of what is computed inside; a decorator, too.
+
+    >>> from dip_lessons import hardware
+    >>> with torch.autocast("cpu", dtype=torch.bfloat16), hardware.no_autocast():
+    ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+    torch.float32
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.autocast("cpu", enabled=False))
+        if torch.cuda.is_available():
+            stack.enter_context(torch.autocast("cuda", enabled=False))
+        yield

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .arguments import height_width
@@ -54,10 +54,10 @@ def as_picture(
     >>> orange = torch.tensor([200, 100, 50], dtype=torch.uint8).view(3, 1, 1).expand(3, 4, 6)
     >>> as_picture(orange).shape, as_picture(orange.permute(1, 2, 0).numpy(), size=3).shape
     (torch.Size([1, 3, 4, 6]), torch.Size([1, 3, 2, 3]))
-    >>> as_picture(torch.zeros(4, 6, 3))
+    >>> as_picture(torch.zeros(6, 8, 3))
     Traceback (most recent call last):
         ...
-    ValueError: a tensor that is a picture has shape (C, H, W), C = 1, 3 or 4; got (4, 6, 3): permute(2, 0, 1) first
+    ValueError: a tensor that is a picture has shape (C, H, W), C = 1, 3 or 4; got (6, 8, 3): permute(2, 0, 1) first
     """
     sides = None if size is None else height_width(size)
     if isinstance(source, (Tensor, np.ndarray)):
@@ -185,8 +185,9 @@ def _read(file: Path | bytes, called: str, sides: tuple[int, int] | None) -> lis
                     raise ValueError(
                         f"it says that it holds {opened.width} × {opened.height} pixels, in {size} bytes"
                     )
+                low = _prepared(opened, file)
                 opened.load()
-                return _upright(opened, _opaque(opened, _low_bytes(opened, file)))
+                return _upright(opened, _opaque(opened, low))
     except Exception as error:  # decoders raise whatever a file's bytes lead them to
         reason = "none of these formats, or not whole" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(
@@ -222,13 +223,20 @@ def _orientation(image: Image.Image) -> int:
     return 1
 
 
-def _low_bytes(image: Image.Image, file: Path | bytes) -> np.ndarray | None:
-    """Of a PNG with 16 bits for each of three colours, of which one is transparent: the bytes that Pillow drops."""
-    if image.format != "PNG" or image.mode != "RGB" or "transparency" not in image.info:
+def _prepared(image: ImageFile.ImageFile, file: Path | bytes) -> np.ndarray | None:
+    """What Pillow leaves out of a PNG whose transparent colour has another depth than the bytes that it makes of it.
+
+    Grey of 2 or 4 bits is spread over a byte, but not the transparent grey: here it is, too. Of three colours of 16
+    bits the higher bytes are kept: the lower ones, (H, W, 3), are returned.
+    """
+    if image.format != "PNG" or "transparency" not in image.info:
+        return None
+    depth = image.tile[0][3]
+    if depth in ("L;2", "L;4"):
+        image.info["transparency"] *= {"L;2": 85, "L;4": 17}[depth]
+    if depth != "RGB;16B":
         return None
     with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=["PNG"]) as again:
-        if again.tile[0][3] != "RGB;16B":
-            return None
         # Read as if the lower byte came last.
         again.tile = [(*tile[:3], "RGB;16L") for tile in again.tile]  # type: ignore[misc]
         return np.array(again)

@@ -1,6 +1,13 @@
 """Meshes: made ones against closed forms, loaded ones against their files, exported ones against trimesh."""
 
+import copy
+import io
 import math
+import pickle
+import re
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -144,7 +151,7 @@ def test_polygons_become_fans_and_indices_may_count_backwards(tmp_path: Path) ->
     [
         ("f 1 2 3", r"line 10: the corner '1' has no texture coordinate .* Smart UV Project"),
         ("f 1//1 2//1 3//1", r"line 10: the corner '1//1' has no texture coordinate"),
-        ("\nf 1/1 2/2 5/3", r"line 11: the corner '5/3' asks for one of 4 vertices above it that is not there"),
+        ("\nf 1/1 2/2 5/3", r"line 11: the corner '5/3' asks for one of 4 vertices that is not there"),
         ("f 1/1 2/2 3/0", r"line 10: the corner '3/0' asks for one of 4 texture coordinates"),
         ("f 1/1 2/2 -5/3", r"line 10: the corner '-5/3' asks for one of 4 vertices"),
         ("f 1/1 2/2", r"line 10: a face needs 3 corners"),
@@ -218,6 +225,144 @@ def test_ones_own_arrays_are_checked(tmp_path: Path) -> None:
             load(**changed)
 
 
+FACE = "f 1/1 2/2 3/3 4/4"
+
+
+def as_loaded(file: Path) -> tuple[list, list]:
+    mesh = load_mesh(file)
+    return mesh.vertices[mesh.faces].tolist(), mesh.uv[mesh.uv_faces].tolist()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xef\xbb\xbf" + (SQUARE.partition("\n")[2] + FACE).encode(),  # a byte-order mark before a vertex
+        b"\xef\xbb\xbf" + (SQUARE + "f -4/-4 -3/-3 -2/-2 -1/-1").encode(),
+        # Two files of others, one behind the other, each with its mark.
+        ("\ufeff" + SQUARE + FACE).replace("\nvt 0 0", "\n\ufeffvt 0 0").encode(),
+        (FACE + "\n" + SQUARE).encode(),  # faces first
+        (SQUARE.partition("vt")[0] + FACE + "\nvt" + SQUARE.partition("vt")[2]).encode(),
+        (SQUARE + FACE).replace("\n", "\r").encode(),
+        (SQUARE + FACE).replace("\n", "\r\n").encode(),
+        (SQUARE + FACE).replace(" ", " \t ").encode(),
+        (SQUARE.replace(" 0\nv ", " 0 .1 .2 .3\nv ") + FACE).encode(),  # colours of vertices
+        (SQUARE.replace("\nvt 1 1\n", "\nvt 1 1 0.5\n") + "vn 0 0 1\n" + FACE + "\n").encode(),
+        "# Größe: 2 m\n".encode("latin-1") + (SQUARE + "o Würfel: 1\ng a b\ns off\nmtllib a b.mtl\n" + FACE).encode(),
+        (SQUARE + "f 1/1 \\\n2/2 \\\r\n 3/3 4/4 \\").encode(),
+        (SQUARE + "usemtl paint#1\n" + FACE + " # the only one").encode(),
+    ],
+)  # fmt: skip
+def test_objs_of_other_programs_are_the_same_square(tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "Mein Ordner é 名前" / "a b.obj"
+    file.parent.mkdir()
+    file.write_bytes(data)
+    assert as_loaded(file) == as_loaded(obj(tmp_path, SQUARE + FACE))
+    assert load_mesh(file).repairs == ()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_other_encodings_are_refused_by_name(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "mine.obj"
+    file.write_bytes((SQUARE + FACE).encode(encoding))
+    with pytest.raises(ValueError, match=r"mine\.obj is UTF-16 text, or no text: save it as UTF-8"):
+        load_mesh(file)
+
+
+def test_several_materials_become_one_texture_and_are_said(tmp_path: Path) -> None:
+    one, two = "usemtl skin#1\nf 1/1 2/2 3/3\n", "usemtl skin#2\nf 1/1 3/3 4/4\n"
+    mesh = load_mesh(obj(tmp_path, SQUARE + one + two + "usemtl unused\n"))
+    assert len(mesh.faces) == 2
+    assert mesh.repairs == ("faces of 2 materials (skin#1, skin#2) share one texture",)
+    assert load_mesh(obj(tmp_path, SQUARE + one + two.replace("#2", "#1"))).repairs == ()
+
+
+def test_faces_beyond_what_the_file_holds_are_refused_where_they_stand(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"line 1: the corner '4/5' asks for one of 4 texture coordinates that"
+    ):
+        load_mesh(obj(tmp_path, "f 1/1 2/2 4/5\n" + SQUARE))
+    with pytest.raises(ValueError, match=r"line 1: the corner '-1/-1' asks for one of 0 vertices above it"):
+        load_mesh(obj(tmp_path, "f -1/-1 -2/-2 -3/-3\n" + SQUARE))
+
+
+def claiming(file: Path, header: str, data: bytes = b"") -> None:
+    """An .npz whose v says in its header what it does not hold (numpy's format 1.0)."""
+    text = header.encode().ljust(117) + b"\n"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("v.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data)
+        for name, array in (("uv", np.eye(3)[:, :2]), ("f", np.array([[0, 1, 2]]))):
+            with archive.open(f"{name}.npy", "w") as stream:
+                np.lib.format.write_array(stream, array)
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        (
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000, 3)}",
+            "240000000000 bytes: more than",
+        ),
+        (
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (4, 3)}",
+            "expected to be an .npz of plain arrays",
+        ),
+        ("{'descr': '|O', 'fortran_order': False, 'shape': (1, 1)}", "allow_pickle"),
+        ("{'descr': '<U3', 'fortran_order': False, 'shape': (1, 3)}", "expected v .* got .*<U3"),
+        ("{'descr': '<c8', 'fortran_order': False, 'shape': (1, 3)}", "expected v .* got .*complex64"),
+        ("__import__('os').getcwd()", "expected to be an .npz of plain arrays v, uv and f"),
+    ],
+)
+def test_arrays_are_not_made_larger_than_the_file_holds(tmp_path: Path, header: str, says: str) -> None:
+    file = tmp_path / "mine.npz"
+    claiming(file, header, bytes(36))
+    with pytest.raises(ValueError, match=rf"mine\.npz.*{says}"):
+        load_mesh(file)
+
+
+def test_what_unpacks_to_more_than_a_mesh_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine.npz"
+    np.savez_compressed(file, v=np.zeros((10**6, 3)), uv=np.zeros((10**6, 2)), f=np.zeros((1, 3), int))
+    assert file.stat().st_size < 10**5
+    monkeypatch.setattr("dip_lessons.mesh.mesh.LARGEST", 10**6)
+    with pytest.raises(ValueError, match="its arrays have 40000.* bytes; a mesh has 1000000 at most"):
+        load_mesh(file)
+
+
+def test_files_that_are_no_archive(tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    np.savez(whole, v=np.eye(3), uv=np.eye(3)[:, :2], f=np.array([[0, 1, 2]]))
+    plain = io.BytesIO()
+    np.save(plain, np.eye(3))
+    for data in (
+        b"",
+        b"text",
+        plain.getvalue(),
+        whole.getvalue()[:-60],
+        whole.getvalue().replace(b"NUMPY", b"NUMPX"),
+    ):
+        (tmp_path / "mine.npz").write_bytes(data)
+        with pytest.raises(
+            ValueError, match=r"mine\.npz was expected to be an \.npz of plain arrays v, uv and f"
+        ):
+            load_mesh(tmp_path / "mine.npz")
+
+
+def test_a_copy_on_another_device_is_made_once() -> None:
+    mesh = torus(4, 4)
+    assert mesh.to(None) is mesh.to("cpu") is mesh.to(torch.device("cpu")) is mesh
+    elsewhere = mesh.to("cpu:0")  # for torch another place than "cpu"
+    assert elsewhere is not mesh
+    assert elsewhere is mesh.to("cpu:0") is mesh.to(torch.device("cpu:0"))
+    assert all(torch.equal(*parts) for parts in zip(mesh.parts(), elsewhere.parts(), strict=True))
+    normals = mesh.normals
+    for again in (copy.deepcopy(mesh), pickle.loads(pickle.dumps(mesh))):
+        assert (again.name, again.repairs) == (mesh.name, mesh.repairs)
+        for mine, theirs in zip((*mesh.parts(), normals), (*again.parts(), again.normals), strict=True):
+            assert torch.equal(mine, theirs)
+
+
 def test_a_name_that_is_none_is_refused() -> None:
     with pytest.raises(
         assets.UnknownAssetError, match=r"'teapott' is neither a mesh .* \(teapot, suzanne, bunny\)"
@@ -282,3 +427,91 @@ def test_what_is_no_texture_is_not_exported(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="a texture is finite and has shape"):
             save_mesh(texture, torus(3, 3), tmp_path / "x.obj")
     assert not list(tmp_path.iterdir())
+
+
+def exported(name: str, folder: Path, grey: float = 0.5) -> Path:
+    return save_mesh(torch.full((3, 8, 8), grey), torus(4, 4), folder / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("ring_0.05", "ring_0.05.obj"),
+        ("ring_0.5", "ring_0.5.obj"),
+        ("v1.2.obj", "v1.2.obj"),
+        ("v1.2", "v1.2.obj"),
+        ("ring.OBJ", "ring.obj"),
+        ("my ring\t2.final", "my_ring_2.final.obj"),
+        ("größe", "größe.obj"),
+        ("ring.obj.obj", "ring.obj.obj"),
+        (".obj", ".obj.obj"),
+        ("lr=1e-3.step 100", "lr=1e-3.step_100.obj"),
+    ],
+)
+def test_dots_are_part_of_a_name(tmp_path: Path, name: str, written: str) -> None:
+    file = exported(name, tmp_path)
+    assert file == tmp_path / written
+    stem = written.removesuffix(".obj")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        stem + end for end in (".mtl", ".obj", ".png")
+    )
+    assert file.read_text("utf-8").splitlines()[0] == f"mtllib {stem}.mtl"
+    assert f"map_Kd {stem}.png" in (tmp_path / f"{stem}.mtl").read_text("utf-8").splitlines()
+    assert load_mesh(file).name == stem
+
+
+@pytest.mark.parametrize("name", ["ring.ply", "ring.STL", "ring.gltf", "ring.png", "v0.5.fbx", "ring.npz"])
+def test_other_formats_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"as \.obj, .* or as \.glb; got '{re.escape(name)}'"):
+        exported(name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("theirs", [["photo.png"], ["photo.mtl"], ["photo.obj", "photo.mtl", "photo.png"]])
+def test_pictures_and_materials_of_others_stay(tmp_path: Path, theirs: list[str]) -> None:
+    for name in theirs:
+        (tmp_path / name).write_text("theirs")
+    with pytest.raises(
+        FileExistsError, match=r"photo\.(png|mtl) is there already and is not of an earlier export"
+    ):
+        exported("photo.obj", tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(theirs)
+    assert all((tmp_path / name).read_text() == "theirs" for name in theirs)
+
+
+def test_an_earlier_export_is_written_anew(tmp_path: Path) -> None:
+    for grey in (0.2, 0.6):
+        exported("ring", tmp_path, grey)
+        assert Image.open(tmp_path / "ring.png").getpixel((3, 3)) == (round(grey * 255),) * 3
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("name", ["teapot", "torus"])
+def test_trimesh_reads_an_exported_glb_back_with_its_texture(tmp_path: Path, name: str) -> None:
+    trimesh = pytest.importorskip("trimesh")
+    mesh = torus(12, 8) if name == "torus" else load_mesh(name)
+    texture = torch.rand(1, 3, 64, 48, generator=torch.Generator().manual_seed(0))
+    file = save_mesh(texture, mesh, tmp_path / "my pot_0.5.glb")
+    assert [p.name for p in tmp_path.iterdir()] == ["my_pot_0.5.glb"]
+    assert file.read_bytes()[:4] == b"glTF"
+    (read,) = trimesh.load(file, process=False).geometry.values()
+    np.testing.assert_allclose(read.triangles, mesh.vertices[mesh.faces], atol=1e-6)
+    np.testing.assert_allclose(read.visual.uv[read.faces], mesh.uv[mesh.uv_faces], atol=1e-6)
+    np.testing.assert_allclose(read.vertex_normals[read.faces], mesh.normals[mesh.faces], atol=1e-5)
+    expected = dilate(texture, coverage(mesh, (64, 48)))[0].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(
+        read.visual.material.baseColorTexture.convert("RGB"), (expected * 255).round()
+    )
+
+
+def test_without_trimesh_a_glb_is_refused_and_an_obj_is_written(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['trimesh'] = None\n"
+        "import torch; from dip_lessons.mesh import save_mesh, torus\n"
+        "for name in ('ring.obj', 'ring.glb'): save_mesh(torch.zeros(3, 8, 8), torus(4, 4), name)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "ImportError: a .glb is written by the package trimesh: run pip install trimesh" in ran.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["ring.mtl", "ring.obj", "ring.png"]

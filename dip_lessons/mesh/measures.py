@@ -64,12 +64,13 @@ def uv_seam_energy(
 def _times_seen(mesh: Mesh, points: Tensor, cameras: Sequence[Camera] | None) -> Tensor:
     """How many cameras see each of the places (…, 3) on the mesh."""
     if cameras is None:
-        y = 1 - (torch.arange(32) + 0.5) / 16  # a spiral from pole to pole, turned by the golden angle
-        phi = torch.arange(32) * math.pi * (3 - math.sqrt(5))
+        i = torch.arange(32, dtype=torch.float32, device="cpu")
+        y = 1 - (i + 0.5) / 16  # a spiral from pole to pole, turned by the golden angle
+        phi = i * math.pi * (3 - math.sqrt(5))
         radius = (1 - y * y).sqrt()
         eyes = 12 * torch.stack([radius * phi.sin(), y, radius * phi.cos()], dim=1)
         cameras = [Camera((eye[0], eye[1], eye[2])) for eye in eyes.tolist()]
-    side, total = 256, torch.zeros(points.shape[:-1], device=points.device)
+    side, total = 256, torch.zeros(points.shape[:-1], dtype=torch.float32, device=points.device)
     for camera in cameras:
         depth = rasterize(mesh, camera, side).depth
         at = camera.project(points, (side, side))

@@ -6,7 +6,9 @@ A texture is a picture with u from left to right and v from bottom to top, both 
 from __future__ import annotations
 
 import math
+import operator
 import os
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,9 +19,11 @@ import torch
 from torch import Tensor
 
 from .. import assets
+from ..arguments import is_whole
 
 MESHES = {"teapot": "meshes/teapot.obj", "suzanne": "meshes/suzi_uv.npz", "bunny": "meshes/bunny_uv.npz"}
 UNWRAP = "unwrap it first, in Blender (UV > Smart UV Project) or with the Python package xatlas"
+LARGEST = 2**30  # bytes of the arrays of an .npz, unpacked: about 40 million vertices
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +73,12 @@ class Mesh:
                 raise ValueError(f"{name} must lie from 0 to {len(points) - 1}; got {low} to {high}")
 
     @cached_property
+    def _elsewhere(self) -> dict[torch.device, Mesh]:
+        """What :meth:`to` has made."""
+        return {}
+
+    @cached_property
+    @torch.inference_mode(False)
     def normals(self) -> Tensor:
         """Unit normals of the vertices, (V, 3): the mean of the faces around each, weighted by area."""
         a, b, c = self.vertices[self.faces].unbind(dim=1)
@@ -92,17 +102,25 @@ class Mesh:
         """What is stored in its place: the name of one of the course's, else its parts; see :func:`as_mesh`."""
         return self.name if self.name in MESHES else self.parts()
 
+    @torch.inference_mode(False)
     def to(self, device: torch.device | str | None) -> Mesh:
-        """The same mesh on another device.
+        """The same mesh on another device; the copy is made once, and kept with this one.
 
         >>> from dip_lessons.mesh.mesh import torus
         >>> torus(8, 8).to("cpu").vertices.device
         device(type='cpu')
         """
-        if device is None or self.vertices.device == torch.device(device):
+        place = self.vertices.device if device is None else torch.device(device)
+        if place == self.vertices.device:
             return self
-        vertices, faces, uv, uv_faces = (part.to(device) for part in self.parts())
-        return Mesh(vertices, faces, uv, uv_faces, self.name, self.repairs)
+        if place not in self._elsewhere:
+            vertices, faces, uv, uv_faces = (part.to(place) for part in self.parts())
+            self._elsewhere[place] = Mesh(vertices, faces, uv, uv_faces, self.name, self.repairs)
+        return self._elsewhere[place]
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without what can be made again."""
+        return {name: vars(self)[name] for name in self.__dataclass_fields__}
 
     def __repr__(self) -> str:
         said = "".join(f"; {repair}" for repair in self.repairs)
@@ -114,8 +132,10 @@ def load_mesh(name: str | os.PathLike[str], *, device: torch.device | str | None
 
     OBJ: ``v``, ``vt`` and ``f`` with v/vt or v/vt/vn, negative indices included; polygons are cut into fans of
     triangles, which is right for convex ones; all objects of the file become one mesh; normals are made anew.
-    ``.npz``: arrays ``v`` (V, 3), ``uv`` (V, 2) and ``f`` (F, 3). Vertices at the same place become one, faces
-    without area are dropped, coordinates of any size are scaled in float64; ``repairs`` says what was changed.
+    Text is UTF-8, with or without a byte-order mark; a face may stand before its coordinates. Materials are not
+    read: all faces share one texture, and where there were several, ``repairs`` says so. ``.npz``: arrays ``v``
+    (V, 3), ``uv`` (V, 2) and ``f`` (F, 3). Vertices at the same place become one, faces without area are dropped,
+    coordinates of any size are scaled in float64; ``repairs`` says what was changed.
 
     Args:
         name: one of ``MESHES`` ("teapot", "suzanne", "bunny"), or the path of an ``.obj`` or ``.npz`` file.
@@ -135,8 +155,12 @@ def load_mesh(name: str | os.PathLike[str], *, device: torch.device | str | None
         raise assets.UnknownAssetError(
             f"{key!r} is neither a mesh of the course ({', '.join(MESHES)}) nor a file"
         )
-    arrays = _read_npz(file) if file.suffix == ".npz" else _read_obj(file)
-    return _cleaned(*arrays, name=key if key in MESHES else file.stem, file=file).to(device)
+    arrays, materials = (_read_npz(file), set()) if file.suffix == ".npz" else _read_obj(file)
+    mesh = _cleaned(*arrays, name=key if key in MESHES else file.stem, file=file)
+    if len(materials) > 1:
+        said = f"faces of {len(materials)} materials ({', '.join(sorted(materials))}) share one texture"
+        mesh = replace(mesh, repairs=(*mesh.repairs, said))
+    return mesh.to(device)
 
 
 def as_mesh(mesh: Mesh | str | tuple[Tensor, Tensor, Tensor, Tensor]) -> Mesh:
@@ -167,10 +191,11 @@ def torus(rings: int = 64, sides: int = 32, *, radius: float = 0.35) -> Mesh:
     >>> torus(8, 8).vertices.abs().amax(dim=0)
     tensor([1.0000, 0.3500, 1.0000])
     """
-    if not (rings >= 3 and sides >= 3 and 0 < radius < 0.5):
+    if not (is_whole(rings) and is_whole(sides) and rings >= 3 and sides >= 3 and 0 < radius < 0.5):
         raise ValueError(
             f"a torus needs 3 rings and sides or more, radius in (0, ½); got {rings, sides, radius}"
         )
+    rings, sides = operator.index(rings), operator.index(sides)
     u, v = np.meshgrid(np.arange(rings + 1) / rings, np.arange(sides + 1) / sides, indexing="ij")
     i, j = np.meshgrid(np.arange(rings), np.arange(sides), indexing="ij")
     phi, psi = 2 * np.pi * u[:-1, :-1], 2 * np.pi * v[:-1, :-1]
@@ -200,8 +225,9 @@ def sphere(rings: int = 32, segments: int = 64) -> Mesh:
     >>> bool((ball.vertices.norm(dim=1) - 1).abs().max() < 1e-6)
     True
     """
-    if rings < 2 or segments < 3:
+    if not (is_whole(rings) and is_whole(segments) and rings >= 2 and segments >= 3):
         raise ValueError(f"a sphere needs 2 rings and 3 segments or more; got {rings, segments}")
+    rings, segments = operator.index(rings), operator.index(segments)
     theta = np.pi * np.arange(1, rings)[:, None] / rings
     phi = 2 * np.pi * np.arange(segments) / segments
     around = np.broadcast_arrays(np.sin(theta) * np.sin(phi), np.cos(theta), np.sin(theta) * np.cos(phi))
@@ -234,6 +260,7 @@ def sphere(rings: int = 32, segments: int = 64) -> Mesh:
     return _mesh(points, own, uv, faces(segments + 1, len(rows) + k, len(rows) + segments + k), "sphere")
 
 
+@torch.inference_mode(False)
 def _mesh(points: np.ndarray, faces: np.ndarray, uv: np.ndarray, uv_faces: np.ndarray, name: str) -> Mesh:
     numbers = [torch.from_numpy(np.ascontiguousarray(a, np.float32)) for a in (points, uv)]
     indices = [torch.from_numpy(np.ascontiguousarray(a, np.int64)) for a in (faces, uv_faces)]
@@ -280,23 +307,26 @@ def _cleaned(
 
 
 def _read_npz(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    with np.load(file, allow_pickle=False) as stored:
-        if missing := {"v", "f", "uv"} - set(stored.files):
-            hint = f"; {UNWRAP}" if missing == {"uv"} else ""
-            raise ValueError(f"{file} lacks the arrays {', '.join(sorted(missing))}{hint}")
-        points, uv, faces = stored["v"].astype(np.float64), stored["uv"].astype(np.float64), stored["f"]
+    arrays = _arrays(file)
+    if missing := {"v", "f", "uv"} - set(arrays):
+        hint = f"; {UNWRAP}" if missing == {"uv"} else ""
+        raise ValueError(f"{file} lacks the arrays {', '.join(sorted(missing))}{hint}")
+    points, uv, faces = arrays["v"], arrays["uv"], arrays["f"]
     good = (
         points.ndim == uv.ndim == faces.ndim == 2
         and (points.shape[1], uv.shape[1], faces.shape[1]) == (3, 2, 3)
         and len(points) == len(uv)
         and min(len(points), len(faces)) > 0
-        and np.issubdtype(faces.dtype, np.integer)
+        and points.dtype.kind in "fiu"
+        and uv.dtype.kind in "fiu"
+        and faces.dtype.kind in "iu"
     )
     if not good:
         raise ValueError(
             f"{file}: expected v (V, 3), uv (V, 2) and whole numbers f (F, 3); got "
-            f"{points.shape}, {uv.shape} and {faces.shape} {faces.dtype}"
+            f"{points.shape} {points.dtype}, {uv.shape} {uv.dtype} and {faces.shape} {faces.dtype}"
         )
+    points, uv = points.astype(np.float64), uv.astype(np.float64)
     for name, values in (("v", points), ("uv", uv)):
         if (rows := np.flatnonzero(~np.isfinite(values).all(axis=1))).size:
             raise ValueError(
@@ -309,11 +339,39 @@ def _read_npz(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
     return points, faces.astype(np.int64), uv, faces.astype(np.int64)
 
 
-def _read_obj(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _arrays(file: Path) -> dict[str, np.ndarray]:
+    """The arrays v, uv and f of an .npz, as far as they are there; none is made that the file does not hold."""
+    found = {}
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = {
+                name: f"{name}.npy" for name in ("v", "uv", "f") if f"{name}.npy" in archive.namelist()
+            }
+            if (total := sum(archive.getinfo(member).file_size for member in members.values())) > LARGEST:
+                raise ValueError(f"its arrays have {total} bytes; a mesh has {LARGEST} at most")
+            for name, member in members.items():
+                with archive.open(member) as stream:
+                    version = np.lib.format.read_magic(stream)
+                    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else None
+                    shape, _, dtype = (read or np.lib.format.read_array_header_2_0)(stream)
+                    if (told := math.prod(shape) * dtype.itemsize) > archive.getinfo(member).file_size:
+                        raise ValueError(
+                            f"{name} says that it has {shape} numbers, {told} bytes: more than there are"
+                        )
+                with archive.open(member) as stream:
+                    found[name] = np.lib.format.read_array(stream, allow_pickle=False)
+    except Exception as error:  # whatever a broken archive leads its readers to
+        raise ValueError(f"{file} was expected to be an .npz of plain arrays v, uv and f: {error}") from error
+    return found
+
+
+def _read_obj(file: Path) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray], set[str]]:
+    """Vertices, faces, texture coordinates and their faces; and the names of the materials that faces have."""
     points: list[list[float]] = []
     uv: list[list[float]] = []
-    faces: list[tuple[int, int, int]] = []
-    uv_faces: list[tuple[int, int, int]] = []
+    corners: list[tuple[int, int]] = []  # of all triangles, vertex and texture coordinate
+    lines: list[tuple[int, str]] = []  # where each corner stands, and as what
+    material, materials = "", set()
     for number, text in _lines(file):
         where = f"{file}, line {number}"
         key, *words = text.split()
@@ -323,26 +381,40 @@ def _read_obj(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
             if len(row) < wanted:
                 raise ValueError(f"{where}: {key} needs {wanted} numbers; got {text!r}")
             (points if key == "v" else uv).append(row)
+        elif key == "usemtl":
+            material = " ".join(words)
         elif key == "f":
             if len(words) < 3:
                 raise ValueError(f"{where}: a face needs 3 corners or more; got {text!r}")
-            corners = [_corner(word, len(points), len(uv), where) for word in words]
-            for second, third in zip(corners[1:], corners[2:], strict=False):
-                fan = (corners[0], second, third)
-                faces.append((fan[0][0], fan[1][0], fan[2][0]))
-                uv_faces.append((fan[0][1], fan[1][1], fan[2][1]))
-    if not faces:
+            found = [_corner(word, len(points), len(uv), where) for word in words]
+            for second in range(1, len(found) - 1):
+                corners += [found[i] for i in (0, second, second + 1)]
+                lines += [(number, words[i]) for i in (0, second, second + 1)]
+            materials.add(material)
+    if not corners:
         raise ValueError(f"{file} holds no faces: expected an OBJ file with lines v, vt and f")
-    return np.array(points), np.array(faces), np.array(uv), np.array(uv_faces)
+    pairs = np.array(corners)
+    for values, rows, kind in ((pairs[:, 0], points, "vertices"), (pairs[:, 1], uv, "texture coordinates")):
+        if (beyond := np.flatnonzero(values >= len(rows))).size:
+            number, word = lines[beyond[0]]
+            raise ValueError(
+                f"{file}, line {number}: the corner {word!r} asks for one of {len(rows)} {kind} that is not there"
+            )
+    faces, uv_faces = pairs.reshape(-1, 3, 2).transpose(2, 0, 1)
+    return (np.array(points), faces, np.array(uv), uv_faces), materials
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
     """Lines that say something, with their numbers; a backslash at the end joins the next line."""
+    with open(file, "rb") as raw:
+        start = raw.read(64)
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in start:
+        raise ValueError(f"{file} is UTF-16 text, or no text: save it as UTF-8")
     started, joined = 0, ""
     with open(file, encoding="utf-8", errors="replace") as stream:
         for number, line in enumerate(stream, 1):
-            started = started or number
-            joined += line.split("#")[0].rstrip()
+            started, line = started or number, line.replace("\ufeff", "")  # byte-order marks
+            joined += (line if line.lstrip().startswith("usemtl") else line.split("#")[0]).rstrip()
             if joined.endswith("\\"):
                 joined = joined[:-1] + " "
                 continue
@@ -364,7 +436,7 @@ def _numbers(words: list[str], where: str) -> list[float]:
 
 
 def _corner(word: str, points: int, uvs: int, where: str) -> tuple[int, int]:
-    """v/vt or v/vt/vn as indices from 0; negative ones count back from the last line read."""
+    """v/vt or v/vt/vn as indices from 0; negative ones count back from the last line read, others may come later."""
     parts = word.split("/")
     if len(parts) < 2 or not parts[1]:
         raise ValueError(f"{where}: the corner {word!r} has no texture coordinate (v/vt); {UNWRAP}")
@@ -376,7 +448,7 @@ def _corner(word: str, points: int, uvs: int, where: str) -> tuple[int, int]:
             raise ValueError(
                 f"{where}: a corner is v/vt or v/vt/vn in whole numbers; got {word!r}"
             ) from error
-        if index == 0 or not -count <= index <= count:
+        if index == 0 or index < -count:
             raise ValueError(
                 f"{where}: the corner {word!r} asks for one of {count} {kind} above it that is not there"
             )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..arguments import height_width
+from ..hardware import no_autocast
 
 if TYPE_CHECKING:
     from .mesh import Mesh
@@ -63,11 +64,13 @@ class Camera:
                 [0., 1., 0.],
                 [0., 0., 1.]], dtype=torch.float64)
         """
-        eye, target, up = (torch.tensor(p, dtype=torch.float64) for p in (self.eye, self.target, self.up))
+        eye, target, up = (
+            torch.tensor(p, dtype=torch.float64, device="cpu") for p in (self.eye, self.target, self.up)
+        )
         back = F.normalize(eye - target, dim=0)
         right = torch.linalg.cross(up / up.norm(), back)
         if right.norm() < 1e-6:
-            instead = torch.tensor([0.0, 0.0, 1.0] if back[2].abs() < 0.9 else [0.0, 1.0, 0.0]).double()
+            instead = back.new_tensor([0.0, 0.0, 1.0] if back[2].abs() < 0.9 else [0.0, 1.0, 0.0])
             right = torch.linalg.cross(instead, back)
         right = F.normalize(right, dim=0)
         return torch.stack([right, torch.linalg.cross(back, right), back])
@@ -115,6 +118,7 @@ class Raster:
         return self.face >= 0
 
 
+@no_autocast()
 @torch.no_grad()
 def rasterize(mesh: Mesh, camera: Camera, size: int | tuple[int, int], *, chunk: int = CHUNK) -> Raster:
     """Find the nearest face at the centre of every pixel, from both of its sides.
@@ -189,15 +193,16 @@ def _nearest(corners: Tensor, size: tuple[int, int], near: float, chunk: int) ->
     ends = count.cumsum(dim=0)
     boxes = torch.stack([ends - count, across, left, top], dim=1)
     # A pixel's best face so far, as one whole number that is smallest for the nearest: depth, then face.
-    best = torch.full((height * width,), _NOTHING, device=corners.device)
+    indices: dict[str, Any] = {"dtype": torch.int64, "device": corners.device}
+    best = torch.full((height * width,), _NOTHING, dtype=torch.int64, device=corners.device)
     done, pairs = 0, int(ends[-1]) if len(ends) else 0
     first = 0
     while done < pairs:
         last = int(torch.searchsorted(ends, done + chunk, right=True))
         last = max(last, first + 1)  # one triangle may be larger than a chunk
-        t = torch.arange(first, last, device=corners.device).repeat_interleave(count[first:last])
+        t = torch.arange(first, last, **indices).repeat_interleave(count[first:last])
         start, columns, left, top = boxes.index_select(0, t).unbind(dim=1)
-        place = torch.arange(done, int(ends[last - 1]), device=corners.device) - start
+        place = torch.arange(done, int(ends[last - 1]), **indices) - start
         row = torch.div(place, columns, rounding_mode="floor")
         column = left + place - row * columns
         row = top + row
@@ -323,11 +328,12 @@ def coverage(mesh: Mesh, size: int | tuple[int, int]) -> Tensor:
     height, width = height_width(size)
     corners, tiles = _charts(mesh, (height, width))
     if tiles > 8:  # a face over more than eight textures leaves no texel out
-        return torch.ones(height, width, dtype=torch.bool)
+        return torch.ones(height, width, dtype=torch.bool, device="cpu")
     face = _nearest(corners, (tiles * height, tiles * width), 0.5, CHUNK)
     return (face >= 0).view(tiles, height, tiles, width).any(dim=2).any(dim=0)
 
 
+@no_autocast()
 @torch.no_grad()
 def texel_places(mesh: Mesh, size: int | tuple[int, int]) -> Tensor:
     """Where on the mesh each texel of a texture of this size lies, (H, W, 3), on the CPU.
@@ -355,7 +361,8 @@ def texel_places(mesh: Mesh, size: int | tuple[int, int]) -> Tensor:
     below, beside = torch.div(tile, tiles, rounding_mode="floor") * height, tile % tiles * width
     weights = _edge_values(edges, column + beside, row + below)
     weights = (weights / weights.sum(dim=1, keepdim=True)).float()
-    places, covered = torch.zeros(height, width, 3), torch.zeros(height, width, dtype=torch.bool)
+    places = torch.zeros(height, width, 3, dtype=torch.float32, device="cpu")
+    covered = torch.zeros(height, width, dtype=torch.bool, device="cpu")
     places[row, column] = torch.einsum("nc,ncd->nd", weights, mesh.vertices.cpu()[mesh.faces.cpu()[winner]])
     covered[row, column] = True
     return dilate(places.permute(2, 0, 1)[None], covered)[0].permute(1, 2, 0)
@@ -389,7 +396,7 @@ def dilate(texture: Tensor, covered: Tensor) -> Tensor:
     """
     height, width = covered.shape
     device = texture.device
-    y, x = torch.arange(height, device=device)[:, None], torch.arange(width, device=device)
+    y, x = (torch.arange(n, dtype=torch.int64, device=device) for n in (height, width))
     far = 4 * (height + width)
     covered = covered.to(device)
     # For each texel, the offset (dy, dx) to the nearest covered one that is known.
@@ -404,7 +411,7 @@ def dilate(texture: Tensor, covered: Tensor) -> Tensor:
                 dy, dx = torch.where(nearer, ny, dy), torch.where(nearer, nx, dx)
     if not covered.any():
         return texture
-    return texture[..., (y + dy) % height, (x + dx) % width]
+    return texture[..., (y[:, None] + dy) % height, (x + dx) % width]
 
 
 def across_edges(mesh: Mesh, step: float = 0.02) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -430,7 +437,7 @@ def across_edges(mesh: Mesh, step: float = 0.02) -> tuple[Tensor, Tensor, Tensor
     for opposite in range(3):
         i, j = (opposite + 1) % 3, (opposite + 2) % 3
         swap = (mesh.faces[:, i] > mesh.faces[:, j])[:, None]
-        forth, back = torch.tensor([[i, j, opposite], [j, i, opposite]], device=swap.device)
+        forth, back = mesh.faces.new_tensor([[i, j, opposite], [j, i, opposite]])
         corners = torch.where(swap, back, forth)
         halves.append((mesh.faces.gather(1, corners), mesh.uv_faces.gather(1, corners)))
     vertices, texels = (torch.cat(part) for part in zip(*halves, strict=True))  # (3F, 3): end, end, opposite
@@ -447,6 +454,6 @@ def across_edges(mesh: Mesh, step: float = 0.02) -> tuple[Tensor, Tensor, Tensor
     height = (across - foot * along).norm(dim=-1, keepdim=True).clamp(min=1e-12)
     u, v, w = ends.unbind(dim=2)
     inward = (step / 2 / height).clamp(max=0.5) * (w - u - foot * (v - u))  # (E, 2, 2)
-    at = (torch.arange(8, device=mesh.uv.device) + 0.5)[:, None, None] / 8
+    at = (torch.arange(8, dtype=torch.float32, device=mesh.uv.device) + 0.5)[:, None, None] / 8
     places = u + at[..., None] * (v - u) + inward  # (8, E, 2, 2)
     return places, cut, a[:, 0] + at * along[:, 0], length[:, 0, 0].sqrt()

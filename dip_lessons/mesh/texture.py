@@ -54,7 +54,11 @@ class Texture(Parameterization):
             of = Fourier(of, generator=generator, device=device)
         if of.channels != 3:
             raise ValueError(f"a texture has 3 channels; got {of}")
-        kept = torch.zeros(0, 3, *of.size) if original is None else original.detach().float().clone()
+        kept = (
+            torch.zeros(0, 3, *of.size, dtype=torch.float32, device="cpu")
+            if original is None
+            else original.detach().float().clone()
+        )
         if kept.ndim != 4 or kept.shape[1:] != (3, *of.size):
             raise ValueError(
                 f"the original must have shape (1, 3, H, W), of the size {of.size}; got {tuple(kept.shape)}"

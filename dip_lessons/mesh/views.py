@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..arguments import height_width, is_whole
+from ..arguments import height_width, is_whole, whole
+from ..hardware import no_autocast
 from ..registry import enter
 from ..views.background import BACKGROUNDS
 from ..views.base import RandomViews
@@ -57,7 +59,7 @@ class MeshViews(RandomViews):
         n = self.count * (1 if self.shared else batch)  # how many cameras are drawn
         cameras = self.cameras(n, generator)
         # One number is drawn for any kind, so that runs over different backgrounds differ in nothing else.
-        seed = int(torch.randint(2**32, (), generator=generator, device="cpu"))
+        seed = int(torch.randint(2**32, (), generator=generator, dtype=torch.int64, device="cpu"))
         background = BACKGROUNDS[self.background](n, self.size, torch.Generator().manual_seed(seed)).to(image)
         background = background.expand(n, -1, -1, -1)
         if channels == 1:
@@ -78,7 +80,8 @@ class MeshViews(RandomViews):
 
     @classmethod
     def written_out(cls, changed: dict[str, Any]) -> dict[str, Any]:
-        """A single number for ``size`` written out as a pair."""
+        """A single number for ``size`` written out as a pair; whole numbers as Python's own."""
+        changed = {name: operator.index(n) if is_whole(n) else n for name, n in changed.items()}
         return {**changed, "size": height_width(changed["size"])} if "size" in changed else changed
 
     def problems(self) -> Mapping[str, bool]:
@@ -156,18 +159,17 @@ def mesh_views(
     >>> seen.min().item(), seen.max().item()
     (0.0, 1.0)
     """
-    return MeshViews(
-        as_mesh(mesh),
-        height_width(size),
-        fovy,
-        distance,
-        elevation,
-        count,
-        background,
-        shading,
-        supersample,
-        shared,
-    ).checked()
+    return MeshViews(as_mesh(mesh)).change(
+        size=size,
+        fovy=fovy,
+        distance=distance,
+        elevation=elevation,
+        count=count,
+        background=background,
+        shading=shading,
+        supersample=supersample,
+        shared=shared,
+    )
 
 
 def turntable(
@@ -176,7 +178,7 @@ def turntable(
     """Cameras once around the y axis in equal steps, the first one in the z direction.
 
     Args:
-        count: how many.
+        count: how many, 1 or more.
         elevation: above the horizon, in degrees.
         distance: from the origin.
         fovy: see :class:`Camera`.
@@ -185,6 +187,7 @@ def turntable(
     >>> [tuple(round(x) for x in camera.eye) for camera in cameras]
     [(0, 0, 12), (12, 0, 0), (0, 0, -12), (-12, 0, 0)]
     """
+    count = whole(count, "count", 1, such_as=24)
     rise = math.radians(elevation)
     turns = [2 * math.pi * i / count for i in range(count)]
     return [
@@ -246,6 +249,7 @@ def _check_texture(image: Tensor) -> None:
         )
 
 
+@no_autocast()
 def _seen(
     texture: Tensor,
     mesh: Mesh,
@@ -271,5 +275,5 @@ def _seen(
 
 def _lambert(raster: Raster, camera: Camera) -> Tensor:
     """The cosine of normal and light at each place that is seen, 0 where the light is behind."""
-    light = F.normalize(torch.tensor(LIGHT, dtype=torch.float64), dim=0) @ camera.rotation()
+    light = F.normalize(torch.tensor(LIGHT, dtype=torch.float64, device="cpu"), dim=0) @ camera.rotation()
     return (raster.normal[raster.mask] @ light.to(raster.normal)).clamp(min=0)

@@ -12,19 +12,28 @@ of Gauss and Legendre.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..arguments import height_width
+from ..arguments import height_width, is_whole
+from ..hardware import no_autocast
 
 GRIDS = ("equirectangular", "gauss-legendre")
+EXACT: dict[str, Any] = {
+    "dtype": torch.float64,
+    "device": "cpu",
+}  # of what is computed once, whatever the host's
+WHOLE: dict[str, Any] = {"dtype": torch.int64, "device": "cpu"}  # defaults are
 
 
+@no_autocast()
 def synthesize(coefficients: Tensor, size: int | tuple[int, int], *, grid: str = "equirectangular") -> Tensor:
     """The function Σ c_lm Y_l^m at every point of a grid.
 
@@ -64,6 +73,7 @@ def synthesize(coefficients: Tensor, size: int | tuple[int, int], *, grid: str =
     return values.reshape(*coefficients.shape[:-1], height, width)
 
 
+@no_autocast()
 def analyze(image: Tensor, degree: int, *, grid: str = "equirectangular") -> Tensor:
     """The coefficients c_lm = ∫ f Y_l^m of a function that is given on a grid, up to a degree.
 
@@ -85,12 +95,12 @@ def analyze(image: Tensor, degree: int, *, grid: str = "equirectangular") -> Ten
     True
     """
     height, width = height_width(image.shape[-2:])
-    fits = (2 * degree < height if grid == "equirectangular" else degree < height) and 2 * degree < width
-    if isinstance(degree, bool) or not isinstance(degree, int) or degree < 0 or not fits:
+    highest = highest_degree((height, width), grid=grid)
+    if not is_whole(degree) or not 0 <= degree <= highest:
         raise ValueError(
-            f"degree must be a whole number from 0 to {highest_degree((height, width), grid=grid)} for a grid of "
-            f"{height} × {width}; got {degree!r}"
+            f"degree must be a whole number from 0 to {highest} for a grid of {height} × {width}; got {degree!r}"
         )
+    degree = operator.index(degree)
     table = _table(degree, height, grid, image.dtype, image.device)  # (2, M, R, K)
     _, _, back = _places(degree, image.device)
     weight = _rows(height, grid)[1].to(image.device, image.dtype)[:, None]
@@ -105,6 +115,7 @@ def analyze(image: Tensor, degree: int, *, grid: str = "equirectangular") -> Ten
     return torch.cat([cos, -sin])[back].mT.reshape(*image.shape[:-2], (degree + 1) ** 2)
 
 
+@no_autocast()
 def rotate(coefficients: Tensor, rotation: Tensor) -> Tensor:
     """The coefficients of the turned function n ↦ f(R⁻¹ n): what was seen at n is seen at R n.
 
@@ -145,7 +156,8 @@ def degrees(degree: int) -> Tensor:
     >>> dip.spherical_harmonics.degrees(2)
     tensor([0, 1, 1, 1, 2, 2, 2, 2, 2])
     """
-    return torch.arange(degree + 1).repeat_interleave(2 * torch.arange(degree + 1) + 1)
+    l = torch.arange(degree + 1, **WHOLE)
+    return l.repeat_interleave(2 * l + 1)
 
 
 def power(coefficients: Tensor) -> Tensor:
@@ -190,7 +202,7 @@ def directions(
     """
     height, width = height_width(size, 2)
     theta = _rows(height, grid)[0][:, None]
-    phi = 2 * math.pi * (torch.arange(width, dtype=torch.float64) + 0.5) / width
+    phi = 2 * math.pi * (torch.arange(width, **EXACT) + 0.5) / width
     z = theta.cos().expand(-1, width)
     return torch.stack([theta.sin() * phi.cos(), theta.sin() * phi.sin(), z]).to(dtype)
 
@@ -209,7 +221,7 @@ def random_rotations(n: int, generator: torch.Generator, *, dtype: torch.dtype =
     >>> torch.allclose(r @ r.mT, torch.eye(3).expand(2, 3, 3), atol=1e-5)
     True
     """
-    q = F.normalize(torch.randn(n, 4, generator=generator, dtype=torch.float64), dim=1)
+    q = F.normalize(torch.randn(n, 4, generator=generator, **EXACT), dim=1)
     w, (x, y, z) = q[:, 0], q[:, 1:].unbind(1)
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
@@ -265,9 +277,9 @@ def _legendre(degree: int, colatitude: Tensor) -> Iterator[Tensor]:
 def _table(degree: int, height: int, grid: str, dtype: torch.dtype, device: torch.device) -> Tensor:
     """P̄_l^m of the northern rows, (2, M, R, K): l = m + 2k, even about the equator, and l = m + 2k + 1, odd."""
     theta = _rows(height, grid)[0][: (height + 1) // 2]
-    table = torch.zeros(2, degree + 1, len(theta), degree // 2 + 1, dtype=dtype)
+    table = torch.zeros(2, degree + 1, len(theta), degree // 2 + 1, dtype=dtype, device="cpu")
     for l, values in enumerate(_legendre(degree, theta)):
-        m = torch.arange(l + 1)
+        m = torch.arange(l + 1, **WHOLE)
         table[(l - m) % 2, m, :, (l - m) // 2] = values[: l + 1].to(dtype)
     return table.to(device)
 
@@ -280,13 +292,13 @@ def _places(degree: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     A place that does not exist points to one past the last coefficient.
     """
     count = (degree + 1) ** 2
-    m = torch.arange(degree + 1)[:, None]
-    l = torch.stack([m, m + 1]) + 2 * torch.arange(degree // 2 + 1)  # (2, M, K)
+    m = torch.arange(degree + 1, **WHOLE)[:, None]
+    l = torch.stack([m, m + 1]) + 2 * torch.arange(degree // 2 + 1, **WHOLE)  # (2, M, K)
     cos = torch.where(l <= degree, l * l + l + m, count)
     sin = torch.where((l <= degree) & (m > 0), l * l + l - m, count)
     both = torch.cat([cos.flatten(), sin.flatten()])
-    back = torch.empty(count + 1, dtype=torch.long)
-    back[both] = torch.arange(len(both))
+    back = torch.empty(count + 1, **WHOLE)
+    back[both] = torch.arange(len(both), **WHOLE)
     return cos.to(device), sin.to(device), back[:count].to(device)
 
 
@@ -298,8 +310,8 @@ def _rows(height: int, grid: str) -> tuple[Tensor, Tensor]:
     if grid == "gauss-legendre":
         nodes, weights = np.polynomial.legendre.leggauss(height)
         return torch.from_numpy(nodes[::-1].copy()).acos(), torch.from_numpy(weights[::-1].copy())
-    theta = math.pi * (torch.arange(height, dtype=torch.float64) + 0.5) / height
-    k = torch.arange(1, height // 2 + 1, dtype=torch.float64)
+    theta = math.pi * (torch.arange(height, **EXACT) + 0.5) / height
+    k = torch.arange(1, height // 2 + 1, **EXACT)
     waves = (2 * theta[:, None] * k).cos() / (4 * k * k - 1)
     return theta, 2 / height * (1 - 2 * waves.sum(dim=1))
 
@@ -310,10 +322,10 @@ def _quarter_turns(degree: int, dtype: torch.dtype, device: torch.device) -> lis
     """The rotation by 90° about y, from z to x, of the coefficients of each degree: (2l+1, 2l+1) each."""
     turns = []
     for l in range(degree + 1):
-        m = torch.arange(l, dtype=torch.float64)
+        m = torch.arange(l, **EXACT)
         ladder = ((l - m) * (l + m + 1)).sqrt() / 2  # from m to m + 1; sines go like cosines
-        up = torch.zeros(2 * l + 1, 2 * l + 1, dtype=torch.float64)
-        cosines, sines = torch.arange(l, 2 * l), torch.arange(l, 0, -1)
+        up = torch.zeros(2 * l + 1, 2 * l + 1, **EXACT)
+        cosines, sines = torch.arange(l, 2 * l, **WHOLE), torch.arange(l, 0, -1, **WHOLE)
         up[cosines + 1, cosines] = ladder
         up[sines[1:] - 1, sines[1:]] = ladder[1:]
         if l:
@@ -327,7 +339,7 @@ def _phase(degree: int, width: int, factor: float, like: Tensor) -> Tensor:
 
     The factor is √2, the harmonics' own; on the way to the grid, a real transform brings 2 of itself.
     """
-    angle = math.pi * torch.arange(degree + 1, dtype=torch.float64) / width
+    angle = math.pi * torch.arange(degree + 1, **EXACT) / width
     phase = torch.polar(torch.full_like(angle, factor), angle)
     phase[0] = 1
     return phase.to(like.device, like.dtype.to_complex())
@@ -337,7 +349,7 @@ def _turn(c: Tensor, angle: Tensor) -> Tensor:
     """Rotate coefficients about z, angle (…): cos mφ and sin mφ become cos m(φ − angle) and sin m(φ − angle)."""
     degree = _degree(c)
     l = degrees(degree).to(c.device)
-    m = torch.arange(len(l), device=c.device) - l * l - l
+    m = torch.arange(len(l), dtype=l.dtype, device=l.device) - l * l - l
     turn = angle[..., None] * m.abs()
     partner = c[..., l * l + l - m]
     return turn.cos().to(c) * c + (turn.sin() * -m.sign()).to(c) * partner
@@ -350,7 +362,7 @@ def _euler_angles(rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             f"a rotation is a matrix of floats, (3, 3) or (…, 3, 3); got {tuple(rotation.shape)}"
         )
     r = rotation.double()
-    error = (r @ r.mT - torch.eye(3).to(r)).abs().max().nan_to_num(math.inf)
+    error = (r @ r.mT - torch.eye(3, dtype=r.dtype, device=r.device)).abs().max().nan_to_num(math.inf)
     if error > 1e-4 or (torch.linalg.det(r) < 0).any():
         raise ValueError(f"a rotation has R Rᵀ = 1 and determinant 1; this one is off by {float(error):.2g}")
     alpha = torch.atan2(r[..., 1, 2], r[..., 0, 2])

@@ -58,7 +58,7 @@ def pole_spread(image: Tensor, *, radius: float | None = None) -> Tensor:
     if not 0 < radius < 90:
         raise ValueError(f"radius is an angle above 0 and below 90 degrees; got {radius!r}")
     x = image.float()
-    column = torch.arange(360, device=x.device) / 360 * width - 0.5
+    column = torch.arange(360, dtype=torch.float32, device=x.device) / 360 * width - 0.5
     row = radius / 180 * height - 0.5
     across = (column + 1) * 2 / (width + 1) - 1
     down = (row + 1) * 2 / (height + 1) - 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from ..arguments import height_width, is_whole
+from ..atomic import atomic_write
+from ..hardware import no_autocast
+from ..pictures import to_pil
 from ..registry import enter
 from ..views.affine import gaussian_blur
 from ..views.base import CPU, RandomViews
@@ -83,8 +86,8 @@ class TangentViews(RandomViews):
 
     @classmethod
     def written_out(cls, changed: dict[str, Any]) -> dict[str, Any]:
-        """A single number for ``size`` or ``fov`` written out as a pair."""
-        changed = dict(changed)
+        """A single number for ``size`` or ``fov`` written out as a pair; whole numbers as Python's own."""
+        changed = {name: operator.index(n) if is_whole(n) else n for name, n in changed.items()}
         if "size" in changed:
             changed["size"] = height_width(changed["size"])
         if "fov" in changed:
@@ -174,7 +177,7 @@ def look_around(
     one = TangentViews().change(size=size, fov=fov)
     if not all(isinstance(a, Real) and math.isfinite(a) for a in (yaw, pitch, roll)):
         raise ValueError(f"yaw, pitch and roll are angles in degrees; got {yaw!r}, {pitch!r}, {roll!r}")
-    angles = torch.tensor([yaw, pitch, roll, fov], dtype=torch.float64)
+    angles = torch.tensor([yaw, pitch, roll, fov], dtype=torch.float64, device="cpu")
     camera = cameras(*angles[:3, None]).expand(len(image), 3, 3)
     return gnomonic(image, camera, angles[3].expand(len(image)), one.size)
 
@@ -200,6 +203,7 @@ def cameras(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
     return torch.stack([c * right + s * down, c * down - s * right, forward], dim=-1)
 
 
+@no_autocast()
 def gnomonic(image: Tensor, camera: Tensor, fov: Tensor, size: tuple[int, int]) -> Tensor:
     """Gnomonic views of panoramas by one bilinear resampling, across the ±180° border and over the poles.
 
@@ -224,10 +228,10 @@ def gnomonic(image: Tensor, camera: Tensor, fov: Tensor, size: tuple[int, int]) 
         )
     batch, channels, height, width = image.shape
     (h, w), n = size, len(camera) // batch
-    y, x = ((torch.arange(k, dtype=torch.float64) + 0.5 - k / 2) * 2 / w for k in (h, w))
+    y, x = ((torch.arange(k, dtype=torch.float64, device="cpu") + 0.5 - k / 2) * 2 / w for k in (h, w))
     tangent = torch.tan(torch.deg2rad(fov.double()) / 2)[:, None, None].cpu()
     rays = torch.stack(
-        torch.broadcast_tensors(x * tangent, y[:, None] * tangent, torch.ones(1, h, w)), dim=-1
+        torch.broadcast_tensors(x * tangent, y[:, None] * tangent, tangent.new_ones(1, h, w)), dim=-1
     )
     rays = rays.to(image) @ camera.to(image).mT[:, None]  # (n·B, h, w, 3)
     row = torch.atan2(torch.hypot(rays[..., 0], rays[..., 1]), rays[..., 2]) * (height / math.pi) - 0.5
@@ -260,7 +264,7 @@ def around(image: Tensor) -> Tensor:
     return torch.cat([rows[..., -1:], rows, rows[..., :1]], dim=-1)
 
 
-def save_panorama(image: Tensor, path: str | os.PathLike, *, quality: int = 92) -> Path:
+def save_panorama(image: Tensor, path: str | os.PathLike[str], *, quality: int = 92) -> Path:
     """Write a panorama as a JPEG that 360° viewers recognise: it carries Google's photo sphere metadata.
 
     Args:
@@ -268,7 +272,7 @@ def save_panorama(image: Tensor, path: str | os.PathLike, *, quality: int = 92) 
         path: ending in .jpg or .jpeg.
         quality: of the JPEG, 1 to 95.
 
-    Returns the path. Raises ValueError for another shape: viewers stretch it over the sphere as 2:1.
+    Returns the path. Raises ValueError for another shape (viewers stretch it over the sphere as 2:1), and for NaN.
 
     **Source:** the XMP namespace http://ns.google.com/photos/1.0/panorama/ in an APP1 segment (XMP
     specification, part 3, §1.1.3).
@@ -277,7 +281,7 @@ def save_panorama(image: Tensor, path: str | os.PathLike, *, quality: int = 92) 
     >>> b'ProjectionType="equirectangular"' in path.read_bytes()
     True
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.suffix.lower() not in (".jpg", ".jpeg"):
         raise ValueError(f"a panorama is written as JPEG, path.jpg; got {path.name!r}")
     picture = image[0] if image.ndim == 4 and len(image) == 1 else image
@@ -285,16 +289,15 @@ def save_panorama(image: Tensor, path: str | os.PathLike, *, quality: int = 92) 
         raise ValueError(
             f"one panorama (3, H, 2H) was expected, twice as wide as high; got {tuple(image.shape)}"
         )
-    pixels = picture.detach().cpu().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous()
-    height, width = pixels.shape[:2]
     file = io.BytesIO()
-    Image.frombytes("RGB", (width, height), pixels.numpy().tobytes()).save(file, "JPEG", quality=quality)
-    packet = b"http://ns.adobe.com/xap/1.0/\0" + _xmp(height, width).encode()
+    to_pil(picture).save(file, "JPEG", quality=quality)
+    packet = b"http://ns.adobe.com/xap/1.0/\0" + _xmp(*picture.shape[1:]).encode()
     segment = b"\xff\xe1" + (len(packet) + 2).to_bytes(2, "big") + packet
     jpeg = file.getvalue()
     # After the start and JFIF's own segment, which must come first.
     first = 4 + int.from_bytes(jpeg[4:6], "big")
-    path.write_bytes(jpeg[:first] + segment + jpeg[first:])
+    with atomic_write(path) as part:
+        part.write_bytes(jpeg[:first] + segment + jpeg[first:])
     return path
 
 
