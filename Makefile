@@ -74,7 +74,7 @@ address: $(VENV)/.lab
 	@$(BIN)/dip-lessons address "$(URL)"
 
 clean:
-	rm -rf $(VENV) .venv-matrix build dist docs/build .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-matrix build dist docs/build docs/reference/generated .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each stamp is newer than what it was made from, so that a second call installs nothing.

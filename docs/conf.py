@@ -27,11 +27,14 @@ project = "dip_lessons"
 author = "the authors of dip_lessons"
 version = release = dip_lessons.__version__
 root_doc = "README"
-include_patterns = ["*.md", "data/README.md", "docs/**.rst", "notebooks/*.ipynb", "notebooks/glossary.md"]
-exclude_patterns = ["docs/build", ".*", "tests", "dip_lessons"]  # not to be searched for pages
+include_patterns = ["*.md", "data/README.md", "tests/README.md", "tests/bench/README.md"]
+include_patterns += ["docs/reference/**.rst", "notebooks/*.ipynb", "notebooks/glossary.md"]
+exclude_patterns = ["docs/build", ".*", "dip_lessons"]  # not to be searched for pages
 html_math_renderer = "mathml"
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode", "myst_nb"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.viewcode", "myst_nb"]
+templates_path = [str(ROOT / "docs" / "templates")]
 nitpicky = True
+suppress_warnings = ["ref.python"]  # bytes, the type, is also the name of a field
 
 html_theme = "furo"
 html_title = "dip_lessons"
@@ -48,7 +51,7 @@ myst_enable_extensions = ["dollarmath", "html_image"]
 myst_heading_anchors = 3
 myst_dmath_double_inline = True
 
-autodoc_default_options = {"members": True}
+autodoc_default_options = {"members": True, "ignore-module-all": True}  # each where it is defined
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False  # torch's, for each forward()
 autodoc_preserve_defaults = True  # as they are written: √3, not 1.7320508075688772
@@ -73,8 +76,8 @@ def read_source(app: Sphinx, name: str, source: list[str]) -> None:
         source[0] = without_badges(source[0])
         if name == root_doc:
             source[0] += contents()
-        if name == "docs/reference/check":
-            source[0] += "\n" + exercises() + "\n"
+        if name == "docs/reference/generated/dip_lessons.course.check":
+            source[0] += f"\nThe exercises\n-------------\n\n{exercises()}\n"
         return
     notebook = json.loads(source[0])
     for cell in notebook["cells"]:
@@ -104,7 +107,7 @@ def contents() -> str:
         first = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
         title = first.splitlines()[0].removeprefix("# ").partition(":")[0]
         lessons.append(f"{path.stem[:2]} {title} <notebooks/{path.stem}>")
-    about = [name for name in ("TEACHING", "CONTRIBUTING", "data/README") if (ROOT / f"{name}.md").exists()]
+    about = ["TEACHING", "CONTRIBUTING", "data/README", "tests/README", "tests/bench/README"]
     parts = {
         "Lessons": [*lessons, "notebooks/glossary"],
         "Reference": ["docs/reference/index"],
@@ -153,12 +156,13 @@ def find(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Nod
     """Where a name leads that is not spelled as the pages have it: ``Network``, from whichever file."""
     if node.get("refdomain") != "py":
         return None
-    name = node["reftarget"].lstrip("~.").removeprefix("dip.")
+    name = node["reftarget"].lstrip("~.").removeprefix("dip_lessons.").removeprefix("dip.")
     objects = env.domains.python_domain.objects
     ends = sorted((full for full in objects if f".{full}".endswith(f".{name}")), key=len)
-    last = f"dip_lessons.{name.rpartition('.')[2]}"  # dip_lessons.networks.network.Network is dip_lessons.Network
-    if ends or last in objects:
-        full = ends[0] if ends else last
+    # dip_lessons.networks.Network is dip_lessons.networks.network.Network
+    ends += [full for full in objects if name[:1].isupper() and full.endswith(f".{name.rpartition('.')[2]}")]
+    if ends:
+        full = ends[0]
         found = objects[full]
         return make_refnode(app.builder, node["refdoc"], found.docname, found.node_id, text, full)
     above = node.parent
@@ -170,8 +174,8 @@ def find(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Nod
 def exercises() -> str:
     """A list of all exercises, by lesson."""
     lines = []
-    for path in sorted((ROOT / "dip_lessons" / "check").glob("lesson_*.py")):
-        names = importlib.import_module(f"dip_lessons.check.{path.stem}").__all__
+    for path in sorted((ROOT / "dip_lessons/course/check").glob("lesson_*.py")):
+        names = importlib.import_module(f"dip_lessons.course.check.{path.stem}").__all__
         (lesson,) = (ROOT / "notebooks").glob(f"{path.stem[-2:]}_*.ipynb")
         listed = ", ".join(f"``{name}``" for name in names)
         lines.append(f"- :doc:`/notebooks/{lesson.stem}`: {listed}")

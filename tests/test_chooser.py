@@ -1,7 +1,9 @@
 """A learner's own picture: what either ipywidgets hands over, the picture made of it, and what the button shows."""
 
 import datetime
+import html
 import io
+import types
 
 import numpy as np
 import pytest
@@ -11,7 +13,6 @@ from PIL import Image
 
 import dip_lessons as dip
 from dip_lessons import assets
-from dip_lessons.notebook.player.chooser import uploaded
 
 
 def file_of(array: np.ndarray, kind: str = "PNG", **options: object) -> bytes:
@@ -28,18 +29,21 @@ def choose(chooser: dip.PictureChooser, name: str, content: bytes) -> None:
 
 
 def test_what_both_versions_of_ipywidgets_hand_over() -> None:
-    assert uploaded(()) is None
-    assert uploaded({}) is None
-    eight = (
-        {"name": "a.png", "content": memoryview(b"old")},
-        {"name": "b.png", "content": memoryview(b"new")},
-    )
-    assert uploaded(eight) == ("b.png", b"new")
+    """The last file counts; the widget of 7 is a stand-in, since one of the two is installed."""
+    old, new = (file_of(np.full((2, 2), level, np.uint8)) for level in (0, 255))
+    eight = ({"name": "a.png", "content": memoryview(old)}, {"name": "b.png", "content": memoryview(new)})
     seven = {
-        "a.png": {"metadata": {"name": "a.png"}, "content": b"old"},
-        "b.png": {"metadata": {}, "content": b"new"},
+        "a.png": {"metadata": {"name": "a.png"}, "content": old},
+        "b.png": {"metadata": {}, "content": new},
     }
-    assert uploaded(seven) == ("b.png", b"new")
+    for value in (eight, seven):
+        chooser = dip.choose_picture()
+        chooser._button = types.SimpleNamespace(value=value)
+        assert chooser.name == "b.png"
+        assert torch.equal(chooser.picture(), torch.ones(1, 3, 2, 2))
+    for nothing in ((), {}):
+        chooser._button = types.SimpleNamespace(value=nothing)
+        assert chooser.name == "astronaut"
 
 
 def test_the_default_until_a_file_is_chosen() -> None:
@@ -69,6 +73,27 @@ def test_a_file_that_is_no_picture_is_told_on_the_page_and_when_asked_for() -> N
     choose(chooser, "grey.png", file_of(np.full((4, 4), 51, np.uint8)))
     torch.testing.assert_close(chooser.picture(4), torch.full((1, 3, 4, 4), 0.2))
     assert chooser._note.value == "grey.png"
+
+
+@pytest.mark.parametrize(
+    "error", [SyntaxError("broken PNG"), MemoryError(), OverflowError("too long"), KeyError("x")]
+)
+def test_whatever_a_reader_of_files_raises_is_told_on_the_page(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chooser = dip.choose_picture()
+    before = chooser._image.value
+
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("dip_lessons.notebook.player.chooser.load", broken)
+    choose(chooser, "<mine>.png", b"")
+    assert "&lt;mine&gt;.png: " in chooser._note.value
+    assert (str(error) or type(error).__name__) in html.unescape(chooser._note.value)
+    assert chooser._image.value == before  # the last one that could be read
+    with pytest.raises(assets.AssetError, match="<mine>.png: .*Choose another file"):
+        chooser.picture()
 
 
 def test_a_camera_held_sideways_and_a_transparent_picture_as_bytes() -> None:

@@ -17,10 +17,10 @@ from dip_lessons import (
     Pyramid,
     Run,
     Shared,
+    optimize,
 )
 from dip_lessons.parameterizations import color
 from dip_lessons.parameterizations.base import describe, from_description
-from dip_lessons import optimize
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -69,7 +69,9 @@ def test_the_levels_of_a_pyramid_that_was_set_are_the_laplacian_pyramid() -> Non
 def test_too_many_levels_are_refused() -> None:
     assert Pyramid(8, levels=4).levels[-1].shape == (1, 3, 1, 1)
     for levels in (0, 5, 2.0):
-        with pytest.raises(ValueError, match=r"levels of a picture of \(8, 8\) must be a whole number, from 1 to 4"):
+        with pytest.raises(
+            ValueError, match=r"levels of a picture of \(8, 8\) must be a whole number, from 1 to 4"
+        ):
             Pyramid(8, levels=levels)
 
 

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from dip_lessons import Fourier, Objective, Run, each, random_views
+from dip_lessons import Fourier, Objective, Run, each, optimize, random_views
 from dip_lessons.metrics import value
 from dip_lessons.objectives import Memory, look, style
 from dip_lessons.objectives.style import gram
-from dip_lessons import optimize
 
 
 def seeded(seed: int) -> torch.Generator:

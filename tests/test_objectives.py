@@ -601,7 +601,9 @@ def test_each_wants_as_many_pictures_as_objectives(activations: dict[str, Tensor
 
 @pytest.mark.parametrize(("decay", "reach"), [(0, 4), (-1, 4), (np.nan, 4), (5, 0), (5, 1.5), (5, True)])
 def test_a_wrong_alignment_is_refused(decay: float, reach: int) -> None:
-    with pytest.raises(ValueError, match="the (decay must be a number above 0|reach must be a whole number, 1 or more); got"):
+    with pytest.raises(
+        ValueError, match="the (decay must be a number above 0|reach must be a whole number, 1 or more); got"
+    ):
         alignment(MAP, decay, reach)
 
 

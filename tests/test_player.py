@@ -39,7 +39,7 @@ from dip_lessons import Player, choice, compare, pick_channel, play, slider
 from dip_lessons.notebook.display import COLORS
 from dip_lessons.notebook.player import engine as engines
 from dip_lessons.notebook.player import reel as reels
-from dip_lessons.notebook.player.cells import UNNAMED
+from dip_lessons.notebook.player.cells import UNNAMED, interrupted
 from dip_lessons.notebook.player.drawing import contact_sheet, encode
 from dip_lessons.notebook.player.panel import STYLE
 from dip_lessons.notebook.player.turns import turn
@@ -530,8 +530,6 @@ def test_large_pictures_are_sent_smaller() -> None:
 
 
 def test_code_makes_the_picture_again(network: dip.Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dip, "load_network", lambda name: network)
-    monkeypatch.setattr(network, "loaded_as", {"name": "tiny", "weights": "embedded"})
     picture = dip.Fourier((12, 15), decay=1.2, batch=2, generator=torch.Generator().manual_seed(5))
     objective = dip.channel("2", 3) - 0.5 * dip.neuron("0", 1)
     options = {
@@ -557,10 +555,7 @@ def test_code_makes_the_picture_again(network: dip.Network, monkeypatch: pytest.
     assert "lr=0.1, seed=4, optimizer='nadam', betas=(0.9, 0.95), redirect_relu=5)" in text
     assert "run.advance(4).set(strength=0.5, decay=0.7)" in text
     assert "strength=0.5" in Panel(player).message
-    *lines, last = text.splitlines()
-    names: dict = {}
-    exec("\n".join([*lines, f"image = {last}"]), names)
-    assert torch.equal(names["image"], run.image)
+    assert torch.equal(again_by_code(player, network, monkeypatch), run.image)
 
 
 def test_code_names_what_it_cannot_write(network: dip.Network) -> None:
@@ -895,3 +890,93 @@ def test_the_result_is_displayed_once(network: dip.Network, monkeypatch: pytest.
     play(make(network)).result()
     (bundle,) = sent
     assert set(bundle) == {"image/jpeg", "text/plain"}
+
+
+# Schedules
+
+
+def scheduled(network: dip.Network, scheduler: Callable, steps: int = 12) -> dip.Run:
+    """A run whose learning rate a scheduler of torch's changes after every step."""
+    run = make(network, steps=steps)
+    changes = scheduler(run.optimizer)
+    for _ in range(steps):
+        run.advance()
+        changes.step()
+    return run
+
+
+def again_by_code(player: Player, network: dip.Network, monkeypatch: pytest.MonkeyPatch) -> Tensor:
+    """The picture that the player's code makes."""
+    monkeypatch.setattr(dip, "load_network", lambda name: network)
+    monkeypatch.setattr(network, "loaded_as", {"name": "tiny", "weights": "embedded"}, raising=False)
+    *lines, last = player.code().splitlines()
+    names: dict = {}
+    exec("\n".join([*lines, f"image = {last}"]), names)
+    return names["image"]
+
+
+SCHEDULERS = {
+    "cosine, down to 0": lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 12),
+    "up from 0": lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: i / 12),
+    "exponential": lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9),
+    "one cycle, betas too": lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 0.1, total_steps=13
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SCHEDULERS)
+def test_code_repeats_what_a_scheduler_did(
+    network: dip.Network, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = scheduled(network, SCHEDULERS[kind])
+    assert len(run.log) > 10
+    player = play(run)
+    assert torch.equal(again_by_code(player, network, monkeypatch), run.image)
+    player.rewind(7)
+    assert torch.equal(again_by_code(player, network, monkeypatch), run.image)
+
+
+def test_code_names_an_optimizer_of_ones_own(network: dip.Network) -> None:
+    run = make(network, optimizer=lambda parameters, lr: torch.optim.AdamW(parameters, lr=lr))
+    text = play(run).code()
+    assert "optimizer = ...  # yours, (parameters, lr) -> AdamW" in text
+    assert text.splitlines()[-2].endswith("optimizer=optimizer)")
+
+
+def test_a_curve_marks_few_changes(network: dip.Network) -> None:
+    """A schedule that acts at every step is one mark; knobs have one each; never more than can be told apart."""
+
+    def marks(run: dip.Run) -> int:
+        return Panel(play(run)).status.count("stroke-dasharray")
+
+    run = scheduled(network, SCHEDULERS["exponential"], steps=40)
+    assert marks(run) == 1
+    assert marks(run.set(decay=0.5)) == 2
+    assert marks(make(network).advance(3).set(lr=0.1).advance(5).set(lr=0.2)) == 2
+    run = make(network, steps=10**4)
+    for step in range(120):
+        run.advance(2).set(lr=0.05 + 0.001 * (step % 2 + 1))
+    assert 2 < marks(run) <= 24
+
+
+def test_nothing_is_drawn_after_the_state_says_so(network: dip.Network) -> None:
+    """Whoever sees that it is paused, done or failed finds the last picture, whatever the thread was at."""
+    for goal, objective in (("done", None), ("failed", failing(once_at(9))), ("paused", None)):
+        player = play(make(network, objective, steps=10**6 if goal == "paused" else STEPS))
+        late = []
+
+        def slowly(draw: Callable[[], None], player: Player = player, late: list = late) -> None:
+            time.sleep(0.02)
+            late.append(player.state in ("paused", "done", "failed"))
+            draw()
+
+        on_each_drawing(player, slowly)
+        player.play()
+        if goal == "paused":
+            wait_for(lambda player=player: player.run.step > 3)
+            interrupted()
+        wait_for(lambda player=player, goal=goal: player.state == goal)
+        assert f"step {player.run.step} of" in Panel(player).status
+        assert Panel(player).picture == drawn(player.run)
+        assert not any(late)

@@ -8,10 +8,9 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from dip_lessons import DeepImagePrior, Objective, PhaseOnly, assets
+from dip_lessons import DeepImagePrior, Objective, PhaseOnly, assets, optimize
 from dip_lessons.metrics import spectrum_slope
 from dip_lessons.parameterizations.phase_only import natural_magnitude, natural_spectrum
-from dip_lessons import optimize
 
 DATA = Path(__file__).parents[1] / "data" / "pictures"
 

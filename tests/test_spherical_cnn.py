@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dip_lessons import SphericalHarmonics, channel, logit, redirected_relu
+from dip_lessons import SphericalHarmonics, channel, logit, optimize, redirected_relu
 from dip_lessons.course import spherical_cnn as sc
-from dip_lessons.run import loop as optimize
 from dip_lessons.sphere import harmonics as sh
 
 

@@ -9,11 +9,11 @@ import pytest
 import scipy.ndimage
 import scipy.stats
 import torch
-from dip_lessons.views.background import BACKGROUNDS, composite
 
 import dip_lessons as dip
 from dip_lessons import Views, random_views, standard_views
 from dip_lessons.views.affine import gaussian_blur, resample
+from dip_lessons.views.background import BACKGROUNDS, composite
 
 
 def seeded(seed: int) -> torch.Generator:

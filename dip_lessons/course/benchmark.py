@@ -46,7 +46,7 @@ from ..parameterizations import (
     Siren,
 )
 from ..pictures import to_pil
-from ..run.loop import optimize
+from ..run import optimize
 from ..sphere.panorama import look_around, tangent_views
 from ..sphere.picture import SphericalHarmonics
 from ..stylegan.picture import StyleGAN

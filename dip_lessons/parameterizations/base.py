@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .. import registry
 from ..arguments import height_width, known_device, whole
+from ..hardware import no_autocast
 from .color import from_image, to_image
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ class Parameterization(nn.Module):
         """The inverse of ``raw``, where there is one: choose parameters that give z, (B, C, H, W)."""
         raise NotImplementedError
 
+    @no_autocast()
     @torch.no_grad()
     def set_image(self, image: Tensor) -> Self:
         """Start from a picture (B or 1, C, H, W) in [0, 1]: exact to 1e-4 where the formula has an inverse,
@@ -222,7 +224,7 @@ class Parameterization(nn.Module):
 
     def checked(self, image: Tensor) -> Tensor:
         """``image`` as (B, C, H, W) on this device, or a ValueError that says what does not fit."""
-        image = torch.as_tensor(image)
+        image = image if isinstance(image, Tensor) else torch.as_tensor(image, device="cpu")
         if image.ndim == 3:
             image = image[None]
         want = (self.batch, self.channels, *self.size)

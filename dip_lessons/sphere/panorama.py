@@ -55,6 +55,7 @@ class TangentViews(RandomViews):
 
     made_by = "tangent_views"
 
+    @no_autocast()
     def see(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """Draw ``count`` views of each panorama (B, C, H, W), view by view: view i of panorama b is i·B + b.
 

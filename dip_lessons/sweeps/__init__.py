@@ -33,7 +33,7 @@ from ..networks import Network, load_network
 from ..objectives import Activations, Objective, channel, each
 from ..parameterizations import Fourier
 from ..pictures import to_pil
-from ..run.loop import RunError, optimize
+from ..run import RunError, optimize
 from ..views.affine import standard_views
 
 MANIFEST = "manifest.json"

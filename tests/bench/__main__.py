@@ -61,7 +61,7 @@ def main() -> int:
 
     import torch
 
-    from dip_lessons import memory, package, quality, steps
+    from . import memory, package, quality, steps
 
     rooms = {"steps": steps, "quality": quality, "memory": memory}
     tables = {

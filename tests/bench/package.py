@@ -16,6 +16,7 @@ from dip_lessons.mesh.raster import sample_texture
 from dip_lessons.parameterizations.coordinates import places
 from dip_lessons.sphere import harmonics as sh
 
+from ..panel import Panel, on_each_drawing
 from .measure import cost, ratio, wait
 
 SIZE = 224
@@ -171,8 +172,7 @@ def player() -> None:
     panel = dip.play(played, controls=["lr", "strength"], name="bench")
     found = overhead(bare, panel)
     waits, drawn = [], []
-    show = panel._panel.show
-    panel._panel.show = lambda frame: (show(frame), drawn.append(time.perf_counter()))
+    on_each_drawing(panel, lambda draw: (draw(), drawn.append(time.perf_counter())))
     for _ in range(10):
         panel.play()
         drawn.clear()
@@ -206,7 +206,7 @@ def sliders() -> None:
     waits = []
     for i in range(1, 11):
         clock, cpu = time.perf_counter(), time.process_time()
-        panel._knobs[0].inputs[0].value = i / 10
+        Panel(panel).move(0, i / 10)
         waits.append((1000 * (time.perf_counter() - clock), 1000 * (time.process_time() - cpu)))
     panel.close()
     clock, cpu = map(statistics.median, zip(*waits, strict=True))

@@ -34,19 +34,18 @@ class CellPanel:
         raise NotImplementedError
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
-        return self._shown()["data"]
+        return self._shown()[0]
 
-    def _shown(self) -> dict[str, Any]:
-        """What is displayed, as arguments of IPython's ``display``."""
+    def _shown(self) -> tuple[dict[str, object], dict[str, Any]]:
+        """What is displayed, and IPython's options for it."""
         if (look := self._look()) is None:
-            return {"data": {"text/plain": repr(self)}, "metadata": {}, "raw": True}
+            return {"text/plain": repr(self)}, {"raw": True}
         box, jpeg, width = look
-        data, metadata = bundle(box, jpeg, repr(self)), {"image/jpeg": {"width": width}}
-        return {"data": data, "metadata": metadata, "raw": True}
+        return bundle(box, jpeg, repr(self)), {"raw": True, "metadata": {"image/jpeg": {"width": width}}}
 
     def _ipython_display_(self) -> None:
-        shown = self._shown()
-        self._output = present(shown.pop("data"), repr(self), display_id=True, **shown)
+        data, options = self._shown()
+        self._output = present(data, repr(self), display_id=True, **options)
 
 
 P = TypeVar("P", bound=CellPanel)

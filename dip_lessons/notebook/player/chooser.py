@@ -32,14 +32,14 @@ class PictureChooser:
         self._button.layout.width = "auto"
         self._note, self._image = widgets.HTML(), Picture(format="jpeg")
         self._box = widgets.VBox([self._button, self._note, self._image])
+        load(default, 1)  # or say here that it is no picture
         self._draw()
-        self._button.observe(self._chosen, "value")
+        self._button.observe(lambda _: self._draw(), "value")
 
     @property
     def name(self) -> str:
         """Of the file that was chosen, or the default's."""
-        chosen = uploaded(self._button.value)
-        return str(self.default) if chosen is None else chosen[0]
+        return self._chosen()[0]
 
     def picture(self, size: int | tuple[int, int] = 512, device: torch.device | str | None = None) -> Tensor:
         """The picture that was chosen, upright, (1, 3, H, W) in [0, 1]; the default while none was.
@@ -53,25 +53,36 @@ class PictureChooser:
         >>> dip.choose_picture("chelsea").picture((64, 64)).shape
         torch.Size([1, 3, 64, 64])
         """
-        chosen = uploaded(self._button.value)
-        if chosen is None:
-            return load(self.default, size, device)
+        name, file = self._chosen()
         try:
-            return load(chosen[1], size, device)
-        except Exception as error:  # of whatever class: readers of pictures know many
-            raise AssetError(f"{chosen[0]}: {error or type(error).__name__}. Choose another file") from error
+            return load(file, size, device)
+        except Exception as error:  # readers of pictures know many classes
+            told = (
+                error if isinstance(error, AssetError) else f"cannot be read, {type(error).__name__}: {error}"
+            )
+            raise AssetError(f"{name}: {told}. Choose another file") from error
+
+    def _chosen(self) -> tuple[str, bytes | str | Path]:
+        """The name and the content of the last file that was chosen; the default's name and path until then."""
+        files = self._button.value
+        if not files:
+            return str(self.default), self.default
+        if isinstance(files, Mapping):  # ipywidgets 7: {name: {"content": bytes}}
+            name, file = list(files.items())[-1]
+        else:  # 8: ({"name": …, "content": memoryview}, …)
+            file = files[-1]
+            name = file["name"]
+        return name, bytes(file["content"])
 
     def _draw(self) -> None:
         buffer = io.BytesIO()
-        sheet(self.picture(192), side=192).save(buffer, "JPEG", quality=85)
-        self._image.value, self._note.value = buffer.getvalue(), html.escape(self.name)
-        self._image.call(f"The picture that was chosen: {self.name}")
-
-    def _chosen(self, change: object) -> None:
         try:
-            self._draw()
+            sheet(self.picture(192), side=192).save(buffer, "JPEG", quality=85)
         except Exception as error:  # nothing may leave a handler: it would be shown nowhere
             self._note.value = f"<b>{html.escape(str(error))}</b>"
+            return
+        self._image.value, self._note.value = buffer.getvalue(), html.escape(self.name)
+        self._image.call(f"The picture that was chosen: {self.name}")
 
     def __repr__(self) -> str:
         return f"<picture chooser: {self.name}>"
@@ -97,18 +108,3 @@ def choose_picture(default: str | Path = "astronaut") -> PictureChooser:
     (<picture chooser: chelsea>, torch.Size([1, 3, 43, 64]))
     """
     return PictureChooser(default)
-
-
-def uploaded(value: object) -> tuple[str, bytes] | None:
-    """Name and bytes of the last file in the value of a FileUpload; None where there is none.
-
-    ipywidgets 8 has a tuple of {"name": …, "content": memoryview}, ipywidgets 7 {name: {"content": bytes}}.
-    """
-    if not value:
-        return None
-    if isinstance(value, Mapping):
-        name, file = list(value.items())[-1]
-    else:
-        file = list(value)[-1]  # type: ignore[call-overload]
-        name = file["name"]
-    return name, bytes(file["content"])

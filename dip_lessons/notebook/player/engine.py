@@ -135,16 +135,12 @@ class Engine:
         """
         with self.control:
             self.pause()
-            failure, self.error = self.error, None  # raised once: the next call tries again
-            if failure is not None:
-                raise failure
+            self._raise_once()
             stop = self._begin(goal, goal)
         self._cell_since = time.monotonic()
         try:
             self._take_steps(goal, stop)
-            error, self.error = self.error, None
-            if error is not None:
-                raise error
+            self._raise_once()
             if stop.is_set():
                 where = f"step {self.first.step} of {goal}"
                 raise KeyboardInterrupt(f"paused at {where}; result() goes on from there")
@@ -247,6 +243,11 @@ class Engine:
                 self._say(error)
         finally:
             self._state = state  # last: whoever sees it finds that nothing more is drawn
+
+    def _raise_once(self) -> None:
+        error, self.error = self.error, None  # the next call tries again
+        if error is not None:
+            raise error
 
     def _recover(self) -> None:
         """The run is whole after an error, so whatever is asked next starts afresh."""

@@ -12,6 +12,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets
 from traitlets import Unicode
@@ -21,6 +22,7 @@ from .controls import Knob, explain, labelled
 from .drawing import Frame, curve, encode, status
 
 STYLE, NAMES = (Path(__file__).with_name(f"panel.{kind}").read_text("utf-8") for kind in ("css", "js"))
+Events = Mapping[str, Callable[..., Any]]
 HEAD = f'<style>{STYLE}</style><style onload="{html.escape(NAMES)}"></style>'
 
 
@@ -45,16 +47,30 @@ class Card:
 
     Args:
         name: of the picture, for who cannot see it.
+        knobs: its controls.
+        events: what to call by name: on ``tick``, on ``turn`` with the knob, and what a kind of card has besides.
         lock: held by each handler of what the page sends: its messages may come in several threads.
         again: called when a handler was broken off, so that the panel shows what is.
     """
 
     box: widgets.DOMWidget | None = None  # None once closed, too
 
-    def __init__(self, name: str, lock: threading.RLock, again: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        knobs: Sequence[Knob],
+        events: Events,
+        lock: threading.RLock,
+        again: Callable[[], None],
+    ) -> None:
         self._lock, self._again = lock, again
+        self.do = {event: self._handler(handle) for event, handle in events.items()}
+        self.inputs = [widget for knob in knobs for widget in knob.inputs]
+        for knob in knobs:
+            knob.listen(self.do["turn"])
         self.jpeg, self.width = b"", 0
         self.ticker = widgets.Play(max=10**9, interval=20, layout=widgets.Layout(display="none"))
+        self.ticker.observe(lambda _: self.do["tick"](), "value")
         self.picture = classed("picture", Picture(format="jpeg"))
         self._caption = "" if self.picture.call(name) else f'<p class="dip-unseen">{html.escape(name)}:</p>'
         self.status, self.note = classed("strip", widgets.HTML()), classed("message", widgets.HTML())
@@ -62,7 +78,7 @@ class Card:
     def enclose(self, side: Sequence[widgets.DOMWidget]) -> None:
         """Make the box: the picture with what stands at its side, status and note below."""
         main = _row("main", [self.picture, classed("side", widgets.VBox([*side, self.ticker]))])
-        head = classed("head", widgets.HTML(STYLE + NAMES + self._caption))
+        head = classed("head", widgets.HTML(HEAD + self._caption))
         self.box = classed("player", widgets.VBox([head, main, self.status, self.note]))
         for widget in within(self.box):
             # ipykernel 7.4 sends what the page says about a widget to the subshell that asked for the widget's
@@ -70,7 +86,7 @@ class Card:
             if hasattr(widget.comm, "_reply_subshell_for"):
                 widget.comm._reply_subshell_for = None
 
-    def handler(self, handle: Callable[..., None]) -> Callable[..., None]:
+    def _handler(self, handle: Callable[..., None]) -> Callable[..., None]:
         """``handle`` for what the page sends. Nothing that it raises may leave it: it would be shown nowhere."""
 
         def handled(*arguments: object) -> None:
@@ -132,26 +148,12 @@ class Card:
 class Panel(Card):
     """The widgets. They know no run: what the reader does goes out, and :meth:`show` draws what it is given.
 
-    Args:
-        name: of the picture.
-        knobs: the controls.
-        events: what to call on play, step, rewind, save, film, copy and tick, on scrub with the step, and on turn
-            with the knob.
-        lock, again: see :class:`Card`.
+    Its events are play, step, rewind, save, film and copy, too, and scrub with the step.
     """
 
-    def __init__(
-        self,
-        name: str,
-        knobs: Sequence[Knob],
-        events: Mapping[str, Callable],
-        *,
-        lock: threading.RLock,
-        again: Callable[[], None],
-    ) -> None:
-        super().__init__(name, lock, again)
-        self._shown_step, self._buttons = 0, {}
-        do = {event: self.handler(handle) for event, handle in events.items()}
+    def __init__(self, name: str, knobs: Sequence[Knob], events: Events, *guard: Any) -> None:
+        super().__init__(name, knobs, events, *guard)
+        self._shown_step, self._buttons, do = 0, {}, self.do
         for name, text, icon, tooltip in (
             ("rewind", "Start", "fast-backward", "Go back to the start; nothing is lost"),
             ("play", "Play", "play", "Play or pause"),
@@ -172,14 +174,10 @@ class Panel(Card):
             lambda change: None if change["new"] == self._shown_step else do["scrub"](change["new"]),
             "value",
         )
-        self.ticker.observe(lambda _: do["tick"](), "value")
-        for knob in knobs:
-            knob.listen(do["turn"])
-        inputs = [widget for knob in knobs for widget in knob.inputs]
         side = [
             _row("row", [self._buttons[name] for name in ("rewind", "play", "step")]),
             self.time,
-            *([classed("knobs", widgets.VBox(inputs))] if inputs else []),
+            *([classed("knobs", widgets.VBox(self.inputs))] if self.inputs else []),
             _row("row", [self._buttons[name] for name in ("save", "film", "copy")]),
         ]
         self.enclose(side)
@@ -203,37 +201,19 @@ class Panel(Card):
 
 
 class SliderCard(Card):
-    """A card of sliders that draw its picture, with a button that puts them back.
+    """A card of sliders that draw its picture, and a button that puts them back, whose event is reset."""
 
-    Args:
-        knobs: the sliders and menus.
-        events: what to call on reset and tick, and on turn with the knob.
-        lock, again: see :class:`Card`.
-    """
-
-    def __init__(
-        self,
-        knobs: Sequence[Knob],
-        events: Mapping[str, Callable],
-        *,
-        lock: threading.RLock,
-        again: Callable[[], None],
-    ) -> None:
-        super().__init__("The picture that the sliders draw", lock, again)
-        do = {event: self.handler(handle) for event, handle in events.items()}
+    def __init__(self, knobs: Sequence[Knob], events: Events, *guard: Any) -> None:
+        super().__init__("The picture that the sliders draw", knobs, events, *guard)
         self.ticker.interval = 120  # milliseconds between two looks at whether the sliders rest
-        self.ticker.observe(lambda _: do["tick"](), "value")
-        inputs = [widget for knob in knobs for widget in knob.inputs]
-        for widget in inputs:
+        for widget in self.inputs:
             explain(widget, f"{widget.description}: draws the picture again")
             if widget.has_trait("continuous_update"):
                 widget.continuous_update = True  # the page sends the next place when the last is drawn
-        for knob in knobs:
-            knob.listen(do["turn"])
         reset = classed("reset", widgets.Button(description="Start values", icon="undo"))
         reset.tooltip = "Put all sliders back to where they started"
-        reset.on_click(lambda _: do["reset"]())
-        self.enclose([classed("row", widgets.HBox([reset])), classed("knobs", widgets.VBox(inputs))])
+        reset.on_click(lambda _: self.do["reset"]())
+        self.enclose([classed("row", widgets.HBox([reset])), classed("knobs", widgets.VBox(self.inputs))])
 
     def show(self, jpeg: bytes, size: tuple[int, int] | None, *words: str) -> None:
         """Draw: the picture, as large as (width, height) tell if they are given, and words below it."""

@@ -315,4 +315,5 @@ class Player(CellPanel):
         bundle = {"image/jpeg": picture, "text/plain": "<the picture and its curve>"}
         present(bundle, "", metadata={"image/jpeg": {"width": STILL_WIDTH}}, raw=True)
         if self._output is not None:  # a stored notebook has this picture in place of the panel
-            self._output.update(**self._shown())
+            data, options = self._shown()
+            self._output.update(data, **options)

@@ -26,7 +26,7 @@ def code(run: Run) -> str:
     """
     first = run.log[0]
     # Not what schedulers begin with: nothing, or one for each group.
-    lr = first["lr"] if isinstance(first["lr"], float) and first["lr"] > 0 else run._first_lr
+    lr = first["lr"] if isinstance(first["lr"], float) and first["lr"] > 0 else run.first_lr
     options = {
         "steps": run.steps,
         "lr": lr,

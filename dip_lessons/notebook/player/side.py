@@ -45,19 +45,14 @@ class Side:
         self.run, self.name, self._engine = run, name, engine
         self._settings, self._reel = run.settings, Reel()
         self._knobs = [Knob(control, self._settings) for control in controls]
+        title = f"The picture of {name}" if name else "The picture"
         own: dict[str, Callable] = {
             "turn": self._turned,
             "save": self._saved,
             "film": self._filmed,
             "copy": self._copied,
         }
-        self.panel = Panel(
-            f"The picture of {name}" if name else "The picture",
-            self._knobs,
-            {**events, **own},
-            lock=engine.control,
-            again=engine.show,
-        )
+        self.panel = Panel(title, self._knobs, {**events, **own}, engine.control, engine.show)
 
     def frame(self, state: str, beside: Sequence[Run]) -> Frame:
         """What is to be shown now; in one's turn."""

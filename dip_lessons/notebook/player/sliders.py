@@ -82,21 +82,16 @@ class Explorer(CellPanel):
     """
 
     def __init__(
-        self,
-        draw: Callable[..., Tensor],
-        controls: Sequence[Slider | Choice],
-        sizes: Sequence[int],
-        start: Mapping[str, object],
-    ) -> None:
+        self, draw: Callable[..., Tensor], controls: Sequence[Control], sizes: Sequence[int], start: dict
+    ):
         self._draw, self._sizes, self._start, self._values = draw, tuple(sizes), start, dict(start)
         self._next = 0  # which of the sizes is to be drawn now
-        # When a slider moved, and when the page's clock ticked last.
-        self._changed = self._last_tick = -math.inf
+        self._changed = self._last_tick = -math.inf  # when a slider moved, when the page's clock ticked
         self._image: Tensor | None = None
         self._control = threading.RLock()
         self._knobs = [Knob(control, self._values) for control in controls]
         events: dict[str, Callable] = {"turn": self._turned, "reset": self._reset, "tick": self._ticked}
-        self._card = SliderCard(self._knobs, events, lock=self._control, again=self._rest)
+        self._card = SliderCard(self._knobs, events, self._control, self._rest)
         self._redraw_all()
 
     @property
