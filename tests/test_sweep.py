@@ -1,6 +1,7 @@
 """Sweeps: the pictures are those of a run by hand, bit for bit, whoever makes them and however often it is stopped."""
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,22 +107,28 @@ def test_another_seed_makes_other_pictures(network, finished, tmp_path):
 
 
 def test_a_part_now_and_the_rest_later_are_the_same_as_all_at_once(network, finished, tmp_path, capsys):
-    dip.sweep(network, "1", out=tmp_path, channels=[9], **SMALL)
+    dip.sweep(network, "1", out=tmp_path, channels=np.array([9]), **SMALL)
     assert sorted(files(tmp_path)) == ["0008.png", "0009.png"]  # whole groups
     assert "2 of 10 channels." in (tmp_path / "index.html").read_text(encoding="utf-8")
     first = {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("*.png")}
     capsys.readouterr()
     dip.sweep(network, "1", out=tmp_path, **SMALL)
-    assert capsys.readouterr().out.startswith("1 of 3 groups of 4 channels are there already\n2 of 3 groups")
+    progress = capsys.readouterr().out
+    assert "groups of 4 channels:  33%" in progress
+    assert "3/3" in progress
     assert files(tmp_path) == files(finished)
     assert files(tmp_path, "index.html") == files(finished, "index.html")
     assert {name: (tmp_path / name).stat().st_mtime_ns for name in first} == first
 
 
-@pytest.mark.parametrize("lost", ["0001.png", "0001.json"])
-def test_what_is_missing_is_made_again(network, finished, lost, tmp_path):
+@pytest.mark.parametrize("lost", ["0001.png", "0001.json", "empty", "cut", "another"])
+def test_what_is_missing_or_broken_is_made_again(network, finished, lost, tmp_path):
     shutil.copytree(finished, tmp_path / "copy")
-    (tmp_path / "copy" / lost).unlink()
+    broken = {"empty": "", "cut": '{"value": 1.2', "another": "[1]"}
+    if lost in broken:
+        (tmp_path / "copy" / "0001.json").write_text(broken[lost])
+    else:
+        (tmp_path / "copy" / lost).unlink()
     (tmp_path / "copy" / ".0002.png.123.part").write_bytes(b"half of it")
     dip.sweep(network, "1", out=tmp_path / "copy", **SMALL)
     assert files(tmp_path / "copy", "*") == files(finished, "*")
@@ -174,6 +182,37 @@ def test_a_sweep_that_was_killed_goes_on_and_comes_out_the_same(processes, tmp_p
     dip.sweep("squeezenet1_1", out=tmp_path / "whole", device="cpu", **NAMED)
     assert files(folder, "*") == files(tmp_path / "whole", "*")
     assert files(folder).items() >= there.items()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks for processes in /proc, which Linux has")
+def test_processes_of_a_sweep_that_was_killed_end(tmp_path, root):
+    script, folder = tmp_path / "script.py", tmp_path / "killed"
+    script.write_text(KILLED.replace("steps=4", "steps=10**6"))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen([sys.executable, str(script), str(folder), "2"], env=environment)
+
+    def workers():
+        """Running processes that were spawned from this one, by what they inherited."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                state = (path / "stat").read_text().rpartition(")")[2].split()[0]
+                ours = f"PYTHONPATH={environment['PYTHONPATH']}".encode() in (path / "environ").read_bytes()
+                if ours and state != "Z" and b"spawn_main" in (path / "cmdline").read_bytes():
+                    found.append(path.name)
+        return found
+
+    def wait(condition):
+        deadline = time.monotonic() + 120
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return condition()
+
+    assert wait(lambda: len(workers()) == 2)
+    process.kill()
+    process.wait()
+    assert wait(lambda: not workers())
 
 
 # --- who makes them ---------------------------------------------------------------------------------------
@@ -290,8 +329,8 @@ def test_the_command_writes_a_page(tmp_path, monkeypatch, capsys):
     words = ["sweep", "squeezenet1_1", "features.3", "--channels", "5", "--size", "32", "--steps", "2"]
     assert main([*words, "--batch", "2", "--device", "cpu", "--processes", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"1 of 1 groups of 2 channels, [\d.]+ s a channel, 0 s left", lines[0])
-    assert lines[1] == os.path.join("sweep_squeezenet1_1_features.3", "index.html")
+    assert "groups of 2 channels: 100%" in lines[-2]
+    assert lines[-1] == os.path.join("sweep_squeezenet1_1_features.3", "index.html")
     assert sorted(files(tmp_path / "sweep_squeezenet1_1_features.3")) == ["0004.png", "0005.png"]
 
 
@@ -311,10 +350,11 @@ def test_errors_say_what_to_do(network, tmp_path, capsys):
     for options, message in [
         ({"channels": [10]}, "1 has channels 0 to 9; got"),
         ({"channels": []}, "got none"),
+        ({"channels": [True]}, "1 has channels 0 to 9; got [True]"),
         ({"steps": 0}, "steps must be a whole number, 1 or more; got 0"),
         ({"size": 2.5}, "size must be a whole number, 1 or more; got 2.5"),
         ({"seed": -1}, "seed must be a whole number"),
-        ({"processes": 0}, "processes must be 1 or more"),
+        ({"processes": 0}, "processes must be a whole number, 1 or more"),
         ({"out": tmp_path / "mine"}, "holds other things than a sweep; name a folder that is new or empty"),
         ({"out": tmp_path / "odd"}, "manifest.json is no manifest of a sweep"),
     ]:

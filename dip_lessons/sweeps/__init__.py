@@ -16,17 +16,18 @@ import os
 import re
 import signal
 import sys
-import time
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from IPython import get_ipython
 from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
+from ..arguments import is_whole, whole
 from ..atomic import atomic_write
 from ..metrics import robust_value
 from ..networks import Network, load_network
@@ -117,18 +118,17 @@ def sweep(
 
     >>> network = dip.load_network(device="cpu")
     >>> page = dip.sweep(network, "features.3", channels=[0, 1], size=32, steps=2, batch=2)
-    1 of 1 groups of 2 channels...
+    groups of 2 channels: ...
     >>> sorted(path.name for path in page.parent.iterdir())
     ['0000.json', '0000.png', '0001.json', '0001.png', 'index.html', 'manifest.json']
     """
     if isinstance(network, str):
         network = load_network(network, device)
     settings = _settings(network, layer, size=size, steps=steps, seed=seed, batch=batch)
-    wanted = sorted(set(range(settings.channels) if channels is None else channels))
-    if not wanted or not 0 <= wanted[0] <= wanted[-1] < settings.channels:
+    wanted = list(range(settings.channels) if channels is None else channels)
+    if not wanted or not all(is_whole(c) and 0 <= c < settings.channels for c in wanted):
         raise ValueError(f"{layer} has channels 0 to {settings.channels - 1}; got {wanted or 'none'}")
-    if processes < 1:
-        raise ValueError(f"processes must be 1 or more; got {processes}")
+    processes, batch = whole(processes, "processes", 1), settings.batch
     if (processes > 1 or executor) and network.loaded_as is None:
         raise ValueError(
             f"{network.name} was not loaded by name, so other processes cannot load it: take processes=1"
@@ -139,15 +139,15 @@ def sweep(
         )
     folder = Path(out or f"sweep_{network.name}_{layer}")
     _claim(folder, settings)
-    groups = sorted({number // batch for number in wanted})
+    groups = sorted({int(number) // batch for number in wanted})
     waiting = [g for g in groups if not all(_is_done(folder, c) for c in settings.group(g))]
     try:
         with _tiles(settings, waiting, network, processes, executor) as tiles:
-            told = _Progress(len(groups) - len(waiting), len(groups), batch)
-            for group in tiles:
+            done = len(groups) - len(waiting)
+            told = f"groups of {batch} channels"
+            for group in tqdm(tiles, told, len(groups), initial=done, file=sys.stdout, unit="group"):
                 for tile in group:
                     _keep(folder, tile)
-                told.one_more()
     finally:
         page = _write(folder / "index.html", _page(folder, settings).encode("utf-8"))
     for part in folder.glob(".*.part"):  # of processes that were killed
@@ -256,9 +256,9 @@ def _tiles(
         return
     owned = executor is None
     if executor is None:
-        # Spawned, for torch's threads do not survive a fork; deaf to Ctrl+C, which is for this process.
+        # Spawned, for torch's threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
-        executor = ProcessPoolExecutor(min(processes, len(groups)), context, _be_deaf)
+        executor = ProcessPoolExecutor(min(processes, len(groups)), context, _begin_work)
     futures = [executor.submit(render, settings, settings.group(g)) for g in groups]
     try:
         yield (future.result() for future in as_completed(futures))
@@ -274,39 +274,19 @@ def _tiles(
             executor.shutdown()
 
 
-def _be_deaf() -> None:
+def _begin_work() -> None:
+    """In each process that works for this one: be deaf to Ctrl+C, and end when this one has ended, however it did."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-class _Progress:
-    """A line that tells how far a sweep is; one that is written anew where a terminal shows it."""
-
-    def __init__(self, done: int, total: int, batch: int) -> None:
-        self.done, self.total, self.batch = done, total, batch
-        self.before, self.start = done, time.monotonic()
-        if done:
-            print(f"{done} of {total} groups of {batch} channels are there already", flush=True)
-
-    def one_more(self) -> None:
-        self.done += 1
-        took = (time.monotonic() - self.start) / (self.done - self.before)
-        left = took * (self.total - self.done)
-        line = f"{self.done} of {self.total} groups of {self.batch} channels, {took / self.batch:.1f} s a channel"
-        line += f", {left / 60:.0f} min left" if left > 90 else f", {left:.0f} s left"
-        rewritten = sys.stdout.isatty() or get_ipython() is not None  # a notebook
-        last = self.done == self.total or not rewritten
-        print(f"\r{line:79}" if rewritten else line, end="\n" if last else "", flush=True)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 # --- the folder -------------------------------------------------------------------------------------------
 
 
 def _settings(network: Network, layer: str, **asked: int) -> Settings:
-    for name, value in asked.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < (name != "seed"):
-            raise ValueError(
-                f"{name} must be a whole number{'' if name == 'seed' else ', 1 or more'}; got {value!r}"
-            )
+    asked = {name: whole(value, name, int(name != "seed")) for name, value in asked.items()}
     from .. import __version__  # here, for the package imports this module before it is whole
 
     known = network.loaded_as or {"name": network.name, "weights": None}
@@ -344,7 +324,15 @@ def _claim(folder: Path, settings: Settings) -> None:
 
 
 def _is_done(folder: Path, number: int) -> bool:
-    return (folder / f"{number:04}.png").exists() and (folder / f"{number:04}.json").exists()
+    return _about(folder, number) is not None and (folder / f"{number:04}.png").exists()
+
+
+def _about(folder: Path, number: int) -> dict | None:
+    """What is stored beside a channel's picture; None where nothing is, or half of it."""
+    with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
+        about = json.loads((folder / f"{number:04}.json").read_text(encoding="utf-8"))
+        return asdict(Tile(number, **about))
+    return None
 
 
 def _keep(folder: Path, tile: Tile) -> None:
@@ -364,11 +352,9 @@ def _write(path: Path, content: bytes) -> Path:
 def _read(folder: Path, settings: Settings) -> Iterator[Tile]:
     """The tiles that are there, without holding more than one picture."""
     for number in range(settings.channels):
-        path = folder / f"{number:04}.json"
-        if path.exists():
-            picture = path.with_suffix(".png")
-            png = picture.read_bytes() if picture.exists() else b""
-            yield Tile(number, png, **json.loads(path.read_text(encoding="utf-8")))
+        if (about := _about(folder, number)) is not None:
+            picture = folder / f"{number:04}.png"
+            yield Tile(**{**about, "png": picture.read_bytes() if picture.exists() else b""})
 
 
 # --- the page ---------------------------------------------------------------------------------------------
