@@ -277,9 +277,13 @@ def _tiles(
 def _begin_work() -> None:
     """In each process that works for this one: be deaf to Ctrl+C, and end when this one has ended, however it did."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 # --- the folder -------------------------------------------------------------------------------------------
