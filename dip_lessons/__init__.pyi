@@ -75,6 +75,7 @@ from .parameterizations import Siren as Siren
 from .run.loop import Run as Run
 from .run.loop import RunError as RunError
 from .run.plan import optimize as optimize
+from .sphere import harmonics as spherical_harmonics
 from .sphere.panorama import TangentViews as TangentViews
 from .sphere.panorama import look_around as look_around
 from .sphere.panorama import save_panorama as save_panorama

@@ -132,7 +132,8 @@ def check_picture(parameterization: Parameterization, image: Any) -> None:
             f"{name} says that its pictures are {want}, (batch, channels, height, width), and returns "
             f"{tuple(image.shape)}: hand the right size, batch and channels to super().__init__()"
         )
-    if image.dtype != torch.float32:
+    own = {parameter.dtype for parameter in parameterization.parameters()}  # a user may have said .double()
+    if image.dtype not in own | {torch.float32}:
         raise TypeError(f"{name} must return float32 pictures; got {image.dtype}: end with .float()")
     low, high = (float(bound) for bound in image.detach().aminmax())
     if not -1e-4 <= low <= high <= 1 + 1e-4:  # a NaN is neither
