@@ -40,7 +40,7 @@ def test_what_both_versions_of_ipywidgets_hand_over() -> None:
         chooser = dip.choose_picture()
         chooser._button = types.SimpleNamespace(value=value)
         assert chooser.name == "b.png"
-        assert torch.equal(chooser.picture(), torch.ones(1, 3, 2, 2))
+        assert torch.equal(chooser.picture((2, 2)), torch.ones(1, 3, 2, 2))
     for nothing in ((), {}):
         chooser._button = types.SimpleNamespace(value=nothing)
         assert chooser.name == "astronaut"

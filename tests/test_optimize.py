@@ -1043,11 +1043,10 @@ class Wrong(Parameterization):
 
     def __init__(self, picture: Tensor) -> None:
         super().__init__(8)
-        self.picture = self.trainable(picture)
-        self.picture.data = picture
+        self.picture, self.factor = picture, self.trainable(torch.ones(()))
 
     def forward(self) -> Tensor:
-        return self.picture * 1
+        return self.picture * self.factor
 
 
 @pytest.mark.parametrize(
@@ -1071,6 +1070,12 @@ def test_a_parameterization_that_breaks_its_promise_is_named_at_the_first_step(
 ) -> None:
     with pytest.raises(RunError, match=words):
         optimize(Wrong(picture), linear(np.ones((3, 8, 8))), identity).advance()
+
+
+def test_a_picture_in_double_precision_is_what_its_user_asked_for() -> None:
+    picture = Fourier((12, 14)).double()
+    run = optimize(picture, linear(np.ones((3, 12, 14))), identity, steps=2).finish()
+    assert run.image.dtype == torch.float64
 
 
 def test_an_objective_that_reads_another_layer_than_it_asks_for_says_so() -> None:

@@ -20,7 +20,7 @@ from ..parameterizations import Parameterization
 from . import store
 from .checks import check_optimizer, check_parts, explain, make_optimizer
 from .settings import Settings
-from .step import ascend, finishing_first, values_of, whatever_is_around
+from .step import descend, finishing_first, slopes, values_of, whatever_is_around
 
 Optimizer = str | Callable[..., torch.optim.Optimizer]
 _locks: dict[torch.device, threading.RLock] = {}
@@ -153,11 +153,12 @@ class Run:
         parts = (self.parameterization, objective, self.network, views, self.generator, self.memory)
         with redirected_relu(self.step < self.redirect_relu):
             values = values_of(*parts, first=self.step == 0)
-            try:
-                ascend(values, self.parameters, self.optimizer)
-            except BaseException:
-                self._return_to(self.step)  # some of the parameters may have been changed already
-                raise
+            gradients = slopes(values, self.parameters)
+        try:
+            descend(gradients, self.parameters, self.optimizer)
+        except BaseException:
+            self._return_to(self.step)  # some of the parameters may have been changed already
+            raise
         return values.detach()
 
     # Going on, and back

@@ -45,8 +45,8 @@ def values_of(
     return torch.stack(values).mean(dim=0)
 
 
-def ascend(values: Tensor, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
-    """Change the parameters so that the sum of the values grows. Raises FloatingPointError for NaN anywhere."""
+def slopes(values: Tensor, parameters: list[nn.Parameter]) -> list[Tensor | None]:
+    """The gradients by the parameters of minus the values' sum. Raises FloatingPointError for NaN in either."""
     if not values.isfinite().all():
         raise FloatingPointError(f"the objective's value is {values.tolist()}")
     if not values.requires_grad:
@@ -56,6 +56,13 @@ def ascend(values: Tensor, parameters: list[nn.Parameter], optimizer: torch.opti
         raise RuntimeError("the objective does not depend on the picture's parameters")
     if not _finite(gradients):
         raise FloatingPointError("the objective's gradient holds NaN or infinite numbers")
+    return list(gradients)
+
+
+def descend(
+    gradients: list[Tensor | None], parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer
+) -> None:
+    """One step of torch's optimizer, which minimizes. Raises FloatingPointError if parameters became NaN by it."""
     for parameter, gradient in zip(parameters, gradients, strict=True):
         if gradient is not None and gradient.stride() != parameter.stride():
             gradient = torch.empty_like(parameter).copy_(gradient)  # a fused step walks through memory
