@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from dip_lessons import Network, Objective, Run, StyleGAN, project
+from dip_lessons import Network, Objective, Run, StyleGAN, optimize, project
 from dip_lessons.parameterizations.base import describe
-from dip_lessons import optimize
 from dip_lessons.stylegan.generator import Generator
 from dip_lessons.stylegan.mobilestylegan import MappingNetwork, SynthesisNetwork
 from dip_lessons.stylegan.picture import cloud, spread

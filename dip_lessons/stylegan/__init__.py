@@ -2,7 +2,8 @@
 
 generator.py        what a generator is: mapping, synthesis, sizes, noise inputs
 mobilestylegan.py   the one that lesson 11 begins with, its weights in openvino.py's format; load.py has it by name
-official.py         checkpoints of NVIDIA's code, read without running any of it; stylegan2.py computes them
+official.py         checkpoints of NVIDIA's code, read as data (restricted_pickle.py); stylegan2.py and stylegan3.py
+                    compute them; random_weights.py has small ones that have learned nothing
 picture.py          StyleGAN: a latent in z, w or w+, whose picture is what a generator draws for it
 projection.py       the latent that resembles a photograph
 
@@ -14,6 +15,7 @@ from .load import GENERATORS, UnknownGenerator, load_generator
 from .official import CheckpointError, load_official
 from .picture import StyleGAN
 from .projection import project
+from .random_weights import untrained
 
 __all__ = [
     "GENERATORS",
@@ -25,4 +27,5 @@ __all__ = [
     "load_generator",
     "load_official",
     "project",
+    "untrained",
 ]

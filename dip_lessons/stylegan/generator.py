@@ -186,7 +186,8 @@ class Generator(nn.Module):
         if not isinstance(noise, torch.Generator):
             raise ValueError(f"noise must be 'fixed', a torch.Generator or None; got {noise!r}")
         shapes = [(batch, 1, *layer.noise.shape[-2:]) for layer in layers]
-        drawn = [torch.randn(shape, generator=noise, device=noise.device) for shape in shapes]
+        float32 = torch.float32  # whatever the host has for a default
+        drawn = [torch.randn(shape, generator=noise, device=noise.device, dtype=float32) for shape in shapes]
         return [n.to(self.mean_w) * layer.strength for n, layer in zip(drawn, layers, strict=True)]
 
     def _check(self, x: Tensor, name: str, shapes: list[tuple[str | int, ...]]) -> None:

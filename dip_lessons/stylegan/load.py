@@ -38,4 +38,5 @@ def load_generator(name: str = "mobilestylegan_ffhq", device: torch.device | str
     if name not in GENERATORS:
         near = difflib.get_close_matches(name, GENERATORS, cutoff=0.3) or list(GENERATORS)
         raise UnknownGenerator(f"there is no generator {name!r}; the nearest are {', '.join(near)}")
-    return GENERATORS[name]().to(choose_device(device))
+    with torch.inference_mode(False):  # weights that were made inside it could not be differentiated through
+        return GENERATORS[name]().to(choose_device(device))

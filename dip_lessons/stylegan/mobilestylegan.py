@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from .openvino import constants
 
 CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64)  # at 4, 8, … 512 pixels
 STYLE = 512
+CPU: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}  # whatever the host has for defaults
 FITTED = "weights/mobilestylegan_previews.npz"  # heads for small pictures, and the mean style
 
 
@@ -99,13 +101,13 @@ class InverseHaar(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        kernel = torch.zeros(4 * channels, channels, 2, 2, device="cpu")
+        kernel = torch.zeros(4 * channels, channels, 2, 2, **CPU)
         c = torch.arange(channels, device="cpu")
         plus, minus = [0.5, 0.5], [-0.5, -0.5]
-        kernel[c, c] = torch.tensor([plus, plus], device="cpu")
-        kernel[channels + 3 * c, c] = torch.tensor([plus, minus], device="cpu")  # upper row − lower row
-        kernel[channels + 3 * c + 1, c] = torch.tensor([[0.5, -0.5]] * 2, device="cpu")  # left − right
-        kernel[channels + 3 * c + 2, c] = torch.tensor([[0.5, -0.5], [-0.5, 0.5]], device="cpu")
+        kernel[c, c] = torch.tensor([plus, plus], **CPU)
+        kernel[channels + 3 * c, c] = torch.tensor([plus, minus], **CPU)  # upper row − lower row
+        kernel[channels + 3 * c + 1, c] = torch.tensor([[0.5, -0.5]] * 2, **CPU)  # left − right
+        kernel[channels + 3 * c + 2, c] = torch.tensor([[0.5, -0.5], [-0.5, 0.5]], **CPU)
         self.register_buffer("kernel", kernel, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -233,7 +235,7 @@ def networks(heads: Mapping[str, Tensor]) -> tuple[MappingNetwork, SynthesisNetw
 @torch.no_grad()
 def mean_style(mapping: nn.Module, count: int = 10_000, width: int = STYLE) -> Tensor:
     """w̄ (W,), the mean of w over ``count`` standard normal z, always the same ones."""
-    return mapping(torch.randn(count, width, generator=torch.Generator().manual_seed(0))).mean(dim=0)
+    return mapping(torch.randn(count, width, generator=torch.Generator().manual_seed(0), **CPU)).mean(dim=0)
 
 
 def mapping_weights(stored: Mapping[str, np.ndarray]) -> dict[str, Tensor]:

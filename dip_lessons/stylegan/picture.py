@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..arguments import whole
 from ..networks import load_network
 from ..parameterizations.base import Parameterization
 from ..registry import enter
@@ -58,6 +59,8 @@ class StyleGAN(Parameterization):
         batch, generator: see :class:`Parameterization`. The first latents are those of random z.
         space: ``"z"``, ``"w"`` or ``"w+"``.
         truncation: ψ; 1 is G as it was trained, 0 the mean picture; may be changed while it is being optimized.
+        cutoff: how many layers' styles, from the first on, are truncated: details then keep their diversity.
+            None truncates all.
         noise: ``"fixed"`` adds G's stored noise inputs, ``"random"`` draws them anew at each step of a run,
             ``"none"`` leaves them out.
         noise_sd: standard deviation of the noise added to the latent at each step of a run, in units of the
@@ -90,6 +93,7 @@ class StyleGAN(Parameterization):
         batch: int = 1,
         space: str = "w",
         truncation: float = 1.0,
+        cutoff: int | None = None,
         noise: str = "fixed",
         noise_sd: float = 0.0,
         whitened: bool = False,
@@ -112,6 +116,7 @@ class StyleGAN(Parameterization):
         self._network = (network,)  # in a tuple, for its weights are no parameters of the picture
         self.space, self.stored_noise, self.whitened = space, noise, whitened
         self.truncation, self.noise_sd = truncation, noise_sd
+        self.cutoff = None if cutoff is None else whole(cutoff, "cutoff", 0, network.styles)
         self.latent = self.trainable(
             self.latent_of(self.noise(self.batch, network.z_size).to(network.mean_w))
         )
@@ -159,7 +164,7 @@ class StyleGAN(Parameterization):
         return latent if self.space == "w" else latent[:, None].repeat(1, self.network.styles, 1)
 
     def styles(self, latent: Tensor | None = None) -> Tensor:
-        """The styles that G is given: w̄ + ψ (w − w̄), (B, W) or, in w+, (B, styles, W).
+        """The styles that G is given: w̄ + ψ (w − w̄), (B, W) or, in w+ or with a cutoff, (B, styles, W).
 
         Args:
             latent: another one than the parameters, of the same shape.
@@ -173,7 +178,11 @@ class StyleGAN(Parameterization):
             w = self.network.mapping(w)
         elif self.whitened:
             w = mean + w @ cloud(self.network).T
-        return torch.lerp(mean.expand_as(w), w, self.truncation)
+        truncated = torch.lerp(mean.expand_as(w), w, self.truncation)
+        if self.cutoff is None:
+            return truncated
+        both = [x if x.ndim == 3 else x[:, None].expand(-1, self.network.styles, -1) for x in (truncated, w)]
+        return torch.cat([both[0][:, : self.cutoff], both[1][:, self.cutoff :]], dim=1)
 
     def forward(self, latent: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """The picture, (B, 3, H, W).

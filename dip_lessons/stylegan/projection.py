@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..networks import Network
 from ..objectives import Objective, look, perceptual_distance, squared_error
-from ..run.loop import Run, optimize
+from ..run.loop import Run
+from ..run.plan import optimize
 
 # Of SqueezeNet 1.1, those that LPIPS compares.
 LAYERS = ("features.1", "features.4", "features.7", "features.9", "features.12")

@@ -1,5 +1,7 @@
 """StyleGAN2 in plain PyTorch, with the names of the official checkpoints, so that their weights load as they are.
 
+So do settings: a module's attributes named in ``honoured`` are the checkpoint's; those in ``expected`` must be as here.
+
 **Source:** Karras et al., *Analyzing and Improving the Image Quality of StyleGAN* (2020): demodulation §2.2, skip
 connections §3; *Training Generative Adversarial Networks with Limited Data* (2020) for the checkpoints' layout.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -17,38 +20,48 @@ from .generator import NoisyLayer, Synthesis
 
 
 class FullyConnected(nn.Module):
-    """A x + b, the weights of which are stored scaled: A = weight · rate / √inputs, b = bias · rate."""
+    """A x + b, the weights of which are stored scaled: A = weight · weight_gain, b = bias · bias_gain.
 
-    def __init__(self, inputs: int, outputs: int, rate: float = 1.0) -> None:
+    ``weight_gain`` is 1 / √inputs times the learning rate's multiplier, ``bias_gain`` that multiplier.
+    """
+
+    honoured = ("weight_gain", "bias_gain")
+
+    def __init__(self, inputs: int, outputs: int, *, rate: float = 1.0, activation: str = "linear") -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.empty(outputs))
-        self.rate = rate
+        self.weight_gain, self.bias_gain = rate / math.sqrt(inputs), rate
+        self.expected = {"activation": activation}
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * (self.rate / math.sqrt(x.shape[1])), self.bias * self.rate)
+        return F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
 
 
 class MappingNetwork(nn.Module):
-    """z is scaled to mean square 1, then goes through fully connected layers ``fc0``, ``fc1`` … and leaky ReLUs."""
+    """z is scaled to mean square 1, then goes through fully connected layers ``fc0``, ``fc1`` … and leaky ReLUs.
+
+    Args:
+        widths: of z, and of what each layer makes of it; the last is W.
+    """
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
-        self.depth = len(widths) - 1
-        for i in range(self.depth):
-            self.add_module(f"fc{i}", FullyConnected(widths[i], widths[i + 1], rate=0.01))
+        self.expected = {"c_dim": 0, "z_dim": widths[0], "w_dim": widths[-1], "num_layers": len(widths) - 1}
+        for i, (inputs, outputs) in enumerate(pairwise(widths)):
+            self.add_module(f"fc{i}", FullyConnected(inputs, outputs, rate=0.01, activation="lrelu"))
 
     def forward(self, z: Tensor) -> Tensor:
         x = z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
-        for i in range(self.depth):
-            x = leaky(self.get_submodule(f"fc{i}")(x))
+        for layer in self.children():
+            x = leaky(layer(x))
         return x
 
 
-def leaky(x: Tensor, clamp: float | None = None) -> Tensor:
-    """√2 · leaky_relu(x), kept within ± clamp · √2 in checkpoints that were trained in half precision."""
-    x = math.sqrt(2) * F.leaky_relu(x, 0.2)
-    return x if clamp is None else x.clamp(-clamp * math.sqrt(2), clamp * math.sqrt(2))
+def leaky(x: Tensor, clamp: float | None = None, *, slope: float = 0.2, gain: float = math.sqrt(2)) -> Tensor:
+    """gain · leaky_relu(x), then kept within ± clamp, as in checkpoints that were trained in half precision."""
+    x = gain * F.leaky_relu(x, slope)
+    return x if clamp is None else x.clamp(-clamp, clamp)
 
 
 def smooth(x: Tensor, up: int = 1, gain: float = 1.0) -> Tensor:
@@ -70,7 +83,13 @@ def smooth(x: Tensor, up: int = 1, gain: float = 1.0) -> Tensor:
 
 
 def modulated_convolution(
-    x: Tensor, weight: Tensor, style: Tensor, *, up: bool = False, demodulate: bool = True
+    x: Tensor,
+    weight: Tensor,
+    style: Tensor,
+    *,
+    up: bool = False,
+    demodulate: bool = True,
+    padding: int | None = None,
 ) -> Tensor:
     """Convolve each picture with its own weights: w_oik · s_i, divided by their norm over i and k.
 
@@ -83,6 +102,7 @@ def modulated_convolution(
         style: s (B, I).
         up: whether the resolution doubles, by zeros between the pixels and a smoothing filter.
         demodulate: whether to divide by the norm.
+        padding: zeros around the picture; None keeps its size.
 
     **Source:** Karras et al. (2020), equations 1 to 3.
     """
@@ -90,7 +110,7 @@ def modulated_convolution(
     if up:
         x = smooth(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), gain=2)
     else:
-        x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+        x = F.conv2d(x, weight, padding=weight.shape[-1] // 2 if padding is None else padding)
     if demodulate:
         norm = style.square() @ weight.square().sum(dim=(2, 3)).T  # (B, O)
         x = x * torch.rsqrt(norm + 1e-8)[:, :, None, None]
@@ -98,50 +118,56 @@ def modulated_convolution(
 
 
 class Layer(NoisyLayer):
-    """Modulated 3×3 convolution, noise, bias, leaky ReLU."""
+    """Modulated 3×3 convolution, noise, bias, leaky ReLU; ``conv_clamp`` bounds what comes out."""
 
-    def __init__(
-        self, style: int, inputs: int, outputs: int, size: int, up: bool, clamp: float | None
-    ) -> None:
+    honoured = ("conv_clamp", "act_gain")
+
+    def __init__(self, style: int, inputs: int, outputs: int, size: int, up: bool) -> None:
         super().__init__()
         self.affine = FullyConnected(style, inputs)
         self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
         self.bias = nn.Parameter(torch.empty(outputs))
         self.register_buffer("noise", torch.empty(1, 1, size, size))
         self.register_buffer("strength", torch.empty(()))
-        self.up, self.clamp = up, clamp
+        self.up, self.act_gain = up, math.sqrt(2)
+        self.conv_clamp: float | None = None
+        self.expected = {"activation": "lrelu", "up": 2 if up else 1, "padding": 1, "resolution": size}
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         x = modulated_convolution(x, self.weight, self.affine(w), up=self.up)
         if noise is not None:
             x = x + noise
-        return leaky(x + self.bias[:, None, None], self.clamp)
+        return leaky(x + self.bias[:, None, None], self.conv_clamp, gain=self.act_gain)
 
 
 class ToRGB(nn.Module):
     """Modulated 1×1 convolution to RGB, and bias."""
 
-    def __init__(self, style: int, inputs: int, clamp: float | None) -> None:
+    honoured = ("conv_clamp", "weight_gain")
+
+    def __init__(self, style: int, inputs: int) -> None:
         super().__init__()
         self.affine = FullyConnected(style, inputs)
         self.weight, self.bias = nn.Parameter(torch.empty(3, inputs, 1, 1)), nn.Parameter(torch.empty(3))
-        self.clamp = clamp
+        self.weight_gain = 1 / math.sqrt(inputs)
+        self.conv_clamp: float | None = None
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        style = self.affine(w) / math.sqrt(x.shape[1])
+        style = self.affine(w) * self.weight_gain
         x = modulated_convolution(x, self.weight, style, demodulate=False) + self.bias[:, None, None]
-        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+        return leaky(x, self.conv_clamp, slope=1, gain=1)
 
 
 class Block(nn.Module):
     """Twice the resolution, two layers (the first block: a constant, one layer), and what they add to the picture."""
 
-    def __init__(self, style: int, inputs: int, outputs: int, size: int, clamp: float | None) -> None:
+    def __init__(self, style: int, inputs: int, outputs: int, size: int) -> None:
         super().__init__()
         self.const = nn.Parameter(torch.empty(outputs, size, size)) if inputs == 0 else None
-        self.conv0 = Layer(style, inputs, outputs, size, True, clamp) if inputs else None
-        self.conv1 = Layer(style, outputs, outputs, size, False, clamp)
-        self.torgb = ToRGB(style, outputs, clamp)
+        self.conv0 = Layer(style, inputs, outputs, size, True) if inputs else None
+        self.conv1 = Layer(style, outputs, outputs, size, False)
+        self.torgb = ToRGB(style, outputs)
+        self.expected = {"architecture": "skip", "resolution": size, "img_channels": 3}
 
     def forward(
         self, x: Tensor | None, image: Tensor | None, w: Tensor, noise: Sequence[Tensor | None]
@@ -161,20 +187,15 @@ class SynthesisNetwork(Synthesis):
     Args:
         channels: of the features at 4, 8, 16, … pixels.
         style: W.
-        clamps: see :func:`leaky`; one for each block, or None.
     """
 
-    def __init__(
-        self, channels: Sequence[int], style: int, clamps: Sequence[float | None] | None = None
-    ) -> None:
+    def __init__(self, channels: Sequence[int], style: int) -> None:
         super().__init__()
         self.sizes = tuple(4 * 2**i for i in range(len(channels)))
         self.styles = 2 * len(channels)
-        inputs = (0, *channels[:-1])
-        for n, m, size, clamp in zip(
-            inputs, channels, self.sizes, clamps or [None] * len(channels), strict=True
-        ):
-            self.add_module(f"b{size}", Block(style, n, m, size, clamp))
+        self.expected = {"img_channels": 3, "img_resolution": self.sizes[-1], "num_ws": self.styles}
+        for n, m, size in zip((0, *channels[:-1]), channels, self.sizes, strict=True):
+            self.add_module(f"b{size}", Block(style, n, m, size))
 
     def noisy_layers(self, size: int) -> list[NoisyLayer]:
         layers = [part for part in self.modules() if isinstance(part, NoisyLayer)]
