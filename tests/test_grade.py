@@ -271,29 +271,30 @@ FORGED = """
         torch.arange(size) - (size - 1) / 2).expand(1, 3, size, size).detach().contiguous()
     n = {"type": "<f4", "shape": list(v.shape), "bytes": base64.b64encode(v.numpy().tobytes()).decode()}
     o = {"value": n, "gradients": [], "changed": 0, "stopped": "", "unattempted": 0}
-    open(f, "w").write(json.dumps({"outcomes": [o] * len(dip.check.rings.cases)}))
+    send(json.dumps({"outcomes": [o] * len(dip.check.rings.cases)}).encode())
 """
+OUTCOME = '{"outcomes": [{"value": %s, "gradients": [], "changed": 0, "stopped": "", "unattempted": 0}]}'
+OBJECTS = '{"type": "O", "shape": [1], "bytes": "AAAAAAAAAAA="}'
 FORGERIES = {
-    "no outcomes": "open(f, 'w').write('{\"outcomes\": []}')",
-    "an empty one": "open(f, 'w').write('{\"outcomes\": [{}]}')",
-    "one of no case": 'open(f, "w").write(\'{"outcomes": [{"value": null, "gradients": [], "changed": 0, '
-    '"stopped": "", "unattempted": 0}]}\')',
-    "objects": 'open(f, "w").write(\'{"outcomes": [{"value": {"type": "O", "shape": [1], "bytes": "AAAAAAAAAAA="}, '
-    '"gradients": [], "changed": 0, "stopped": "", "unattempted": 0}]}\')',
-    "no JSON": "open(f, 'wb').write(bytes(range(256)))",
-    "a pipe": "os.mkfifo(f)",
+    "no outcomes": "send(b'{\"outcomes\": []}')",
+    "an empty one": "send(b'{\"outcomes\": [{}]}')",
+    "one of no case": f"send({(OUTCOME % 'null').encode()!r})",
+    "objects": f"send({(OUTCOME % OBJECTS).encode()!r})",
+    "no JSON": "send(bytes(range(256)))",
     "a right value without gradient": FORGED,
-    "endless": "os.symlink('/dev/zero', f)",
-    "a folder": "os.mkdir(f)",
-    "brackets": "open(f, 'w').write('[' * 10**6)",
+    "endless": "os.write(pipe.fileno(), struct.pack('!i', 2**31 - 1))",
+    "brackets": "send(b'[' * 10**6)",
 }
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pipes and symbolic links")
 @pytest.mark.parametrize("forgery", FORGERIES.values(), ids=FORGERIES)
 def test_a_forged_result_is_a_crash(forgery, tmp_path):
-    answer = "import base64, json, os\n\ndef rings(width, size):\n    f = '../result.json'\n"
-    answer += f"    {forgery}\n    os._exit(0)\n"
+    """An answer that looks for the pipe through which its results go, and is the first to send some."""
+    answer = "import base64, gc, json, os, struct\nfrom multiprocessing.connection import Connection\n\n"
+    answer += (
+        "def rings(width, size):\n    pipe = next(o for o in gc.get_objects() if isinstance(o, Connection))\n"
+    )
+    answer += f"    send = pipe.send_bytes\n    {forgery}\n    os._exit(0)\n"
     rows = graded(write(tmp_path / "a.ipynb", SETUP_CELL, IMPORTS, answer, UPHILL, *CHECKS), seconds=20)
     assert rows["rings"].grade == "crashed", rows["rings"]
     assert "result" in rows["rings"].message
@@ -332,6 +333,21 @@ def test_what_an_answer_starts_or_kills_does_not_outlive_it(tmp_path):
         time.sleep(0.05)
     else:
         assert not Path(f"/proc/{started}").exists()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux hands over whose parent has ended")
+def test_what_leaves_its_group_is_ended_by_the_command(tmp_path, root):
+    """A daemon: forked twice, in a session of its own, which would go on after the answer."""
+    pid = tmp_path / "pid"
+    answer = "import os, time\n\ndef rings(width, size):\n    if os.fork() == 0:\n        os.setsid()\n"
+    answer += f"        if os.fork() == 0:\n            open({str(pid)!r}, 'w').write(str(os.getpid()))\n"
+    answer += "            time.sleep(600)\n        os._exit(0)\n    time.sleep(1)\n    return 1\n"
+    path = write(tmp_path / "a.ipynb", IMPORTS, answer, UPHILL)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+    words = [sys.executable, "-m", "dip_lessons", "grade", str(path)]
+    printed = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300, check=True)
+    assert "1 of 2 passed" in printed.stdout
+    assert not Path(f"/proc/{pid.read_text()}").exists()
 
 
 def test_an_answer_works_in_a_folder_of_its_own(tmp_path, monkeypatch):
@@ -494,6 +510,24 @@ def test_a_file_that_is_no_notebook_is_a_row(content, tmp_path):
     assert "is no notebook of format 4" in row.message
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes, devices, symbolic links")
+def test_what_is_no_file_is_a_row(tmp_path):
+    right = write(tmp_path / "right.ipynb", IMPORTS, RINGS, UPHILL)
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    (tmp_path / "zero.ipynb").symlink_to("/dev/zero")
+    (tmp_path / "another.ipynb").symlink_to(right)
+    (tmp_path / "large.ipynb").write_text("[],\n" * 10**7)
+    for name, words in {
+        "pipe": "no regular file",
+        "zero": "is a link",
+        "another": "is a link",
+        "large": "more than 30 MB",
+    }.items():
+        (row,) = grade_notebook(tmp_path / f"{name}.ipynb")
+        assert row.grade == "unreadable"
+        assert words in row.message
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems refuse such a name")
 def test_names_and_texts_that_are_no_unicode_break_no_table(tmp_path):
     path = tmp_path / os.fsdecode(b"a\xff\x1b.ipynb")
@@ -506,10 +540,12 @@ def test_names_and_texts_that_are_no_unicode_break_no_table(tmp_path):
 
 def test_a_spreadsheet_executes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write(Path('=HYPERLINK("x").ipynb'), "print(1)")
-    assert main(["grade", '=HYPERLINK("x").ipynb', "--csv", "table.csv"]) == 0
+    names = ['=HYPERLINK("x").ipynb', "\t=1.ipynb", "\r=1.ipynb"]
+    for name in names:
+        write(Path(name), "print(1)")
+    assert main(["grade", *names, "--csv", "table.csv"]) == 0
     with open("table.csv", encoding="utf-8-sig", newline="") as file:
-        assert list(csv.reader(file))[1][0] == '\'=HYPERLINK("x").ipynb'
+        assert [row[0] for row in csv.reader(file)][1:] == [f"'{name}" for name in names]
 
 
 def test_errors_say_what_to_do(tmp_path, capsys):

@@ -125,6 +125,8 @@ def test_a_link_to_what_is_not_handed_out_becomes_text(tmp_path):
         "<details>\n<summary>Solution</summary>\n\nanswer\n\n</details>",
         '<details class="x"><summary> solution 2 (short)</summary>answer</details>',
         "<DETAILS><summary>Solution: by rows</summary>answer</DETAILS>",
+        '<details><summary class="s">Solution</summary>answer</details>',
+        "<details><summary><b>Solution</b></summary>answer</details>",
     ],
 )
 def test_solutions_are_found_however_they_are_written(solution, tmp_path):
@@ -149,6 +151,16 @@ def test_what_might_show_a_solution_is_not_handed_out(markdown, tmp_path):
     with pytest.raises(ValueError, match="a.ipynb: something of a solution would remain in the cell"):
         handout([source], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_elsewhere_is_not_written_to(tmp_path):
+    page = tmp_path / "mine.md"
+    page.write_text("see [the lesson](gone.ipynb)")
+    (tmp_path / "lessons").mkdir()
+    source = write(tmp_path / "lessons" / "a.ipynb", f"[a page]({page})")
+    assert main(["handout", str(source), "--out", str(tmp_path / "out")]) == 0
+    assert page.read_text() == "see [the lesson](gone.ipynb)"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.ipynb"]
 
 
 @pytest.mark.parametrize(

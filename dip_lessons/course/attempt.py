@@ -8,9 +8,9 @@ import contextlib
 import json
 import linecache
 import os
-import stat
 import sys
 from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..atomic import atomic_write
 from . import check, notebooks
 from .check import Exercise
 from .check.verdict import Outcome
@@ -32,8 +31,8 @@ class Crash(Exception):
     """Why there is no verdict."""
 
 
-def attempt(name: str, cells: Mapping[int, str], folder: Path, result: Path, memory: int) -> None:
-    """Execute what an answer needs of a notebook, let it answer the cases, and write down what it gave.
+def attempt(name: str, cells: Mapping[int, str], folder: Path, results: Connection, memory: int) -> None:
+    """Execute what an answer needs of a notebook, let it answer the cases, and send what it gave.
 
     This is the body of a process that ends with it: it gives up standard input and output, its working
     directory, and, on Linux, memory beyond a limit.
@@ -42,7 +41,7 @@ def attempt(name: str, cells: Mapping[int, str], folder: Path, result: Path, mem
         name: of the exercise, and of the learner's function.
         cells: {number: source}, the notebook's code cells.
         folder: the working directory.
-        result: the file to write, by :func:`read` to be read.
+        results: the pipe to send it through, by :func:`read` to be read.
         memory: bytes that may be taken beyond what the packages take.
     """
     exercise = getattr(check, name)  # before anything of the learner's runs
@@ -54,8 +53,7 @@ def attempt(name: str, cells: Mapping[int, str], folder: Path, result: Path, mem
         content: dict[str, object] = {"outcomes": list(map(_plain, _outcomes(exercise, cells)))}
     except BaseException as error:  # SystemExit too
         content = {"crash": str(error) if isinstance(error, Crash) else f"{type(error).__name__}: {error}"}
-    with atomic_write(result) as part:
-        part.write_text(json.dumps(content), encoding="utf-8", errors="replace")
+    results.send_bytes(json.dumps(content).encode("utf-8", errors="replace"))
     os._exit(0)  # whatever the learner's threads and exit handlers may want
 
 
@@ -154,21 +152,18 @@ def _number(value: object) -> dict | str | None:
     }
 
 
-def read(result: Path) -> list[Outcome]:
-    """What :func:`attempt` wrote. The file may be a forgery: nothing in it is executed.
+def read(result: bytes) -> list[Outcome]:
+    """What :func:`attempt` sent. It may be a forgery: nothing in it is executed.
 
     Raises:
         Crash: there are no outcomes in it; the message says why.
     """
     try:
-        about = result.lstat()
-        if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST:
-            raise Crash(f"the result is no file of up to {LARGEST / 1e6:,.0f} MB")
-        content = json.loads(result.read_text(encoding="utf-8"))
+        content = json.loads(result)
         if "crash" in content:
             raise Crash(str(content["crash"]))
         return [_outcome(plain) for plain in content["outcomes"]]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise Crash(f"the result cannot be read ({type(error).__name__})") from error
 
 

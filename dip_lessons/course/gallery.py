@@ -54,7 +54,7 @@ def gallery(sources: Sequence[Path], out: Path, *, thumbnails: Path | None = Non
         ValueError: a file is no notebook or begins without a picture, or the page is to have another ending.
 
     >>> from pathlib import Path
-    >>> from dip_lessons.course.teaching_ import gallery
+    >>> from dip_lessons.course.gallery import gallery
     >>> lessons = sorted(Path(dip.__file__).parents[1].glob("notebooks/0[01]_*.ipynb"))
     >>> gallery(lessons, Path("page.html"))
     page.html

@@ -9,8 +9,8 @@ gave, by this package's check.
 What grading does not protect against:
 
 - It is no sandbox. An answer runs with your rights: it can read and delete your files, use the network, end
-  other processes of yours, and start some that outlive it. Grade the work of people whom you do not know in
-  a container or a virtual machine, or as a user that owns nothing.
+  other processes of yours and, but on Linux, start some that outlive it. Grade the work of people whom you do
+  not know in a container or a virtual machine, or as a user that owns nothing.
 - A right answer need not be the learner's own. Solutions stand in the published notebooks and targets in
   this package's source (only ``dip.check.name.target`` is withheld); who copies those, or looks up the cases
   and returns stored numbers, passes.
@@ -21,12 +21,14 @@ from __future__ import annotations
 
 import contextlib
 import csv as csv_format
+import ctypes
 import multiprocessing
 import os
 import re
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -53,7 +55,7 @@ class Row:
         message: what was wrong.
         seconds: that it took.
 
-    >>> from dip_lessons.course.teaching_ import Row
+    >>> from dip_lessons.course.grade import Row
     >>> Row("anna.ipynb", "lesson 01", "ascend", "passed", "right", 0.4).grade
     'passed'
     """
@@ -89,7 +91,7 @@ def grade(
         ValueError: a limit makes no sense.
 
     >>> from pathlib import Path
-    >>> from dip_lessons.course.teaching_ import grade
+    >>> from dip_lessons.course.grade import grade
     >>> Path("handed_in").mkdir()
     >>> Path("handed_in/anna.ipynb").write_text("what is this?") > 0
     True
@@ -103,6 +105,7 @@ def grade(
             "and --memory"
         )
     paths = list(_notebooks(files))
+    _adopt_strays()
     if csv is not None and csv.exists() and not overwrite:
         raise FileExistsError(f"{csv} exists; name another file, or add --overwrite")
     if hasattr(sys.stdout, "reconfigure"):
@@ -139,13 +142,15 @@ def grade_notebook(path: Path, *, seconds: float = 60, memory: int = 2000) -> It
         memory: MB that each may take beyond what the packages take; Linux only.
 
     >>> from pathlib import Path
-    >>> from dip_lessons.course.teaching_ import grade_notebook
+    >>> from dip_lessons.course.grade import grade_notebook
     >>> Path("anna.ipynb").write_text("what is this?") > 0
     True
     >>> [(row.exercise, row.grade) for row in grade_notebook(Path("anna.ipynb"))]
     [('', 'unreadable')]
     """
     try:
+        if path.is_symlink():
+            raise ValueError("is a link; hand in the file itself")
         cells = notebooks.code(notebooks.read(path))
         lesson = _lesson(path, cells)
     except ValueError as error:
@@ -179,26 +184,69 @@ def _grade(cells: dict[int, str], name: str, seconds: float, memory: int) -> tup
 
 def _attempt(name: str, cells: dict[int, str], seconds: float, memory: int) -> list[Outcome]:
     """Let an answer work in a process of its own, and end that process and what it started."""
+    timed_out = threading.Event()
+
+    def out_of_time() -> None:
+        timed_out.set()
+        _end(process)
+
     with tempfile.TemporaryDirectory(prefix="dip_lessons_", ignore_cleanup_errors=True) as folder:
-        result, work = Path(folder, "result.json"), Path(folder, "work")
-        work.mkdir()
-        process = _start(attempt.attempt, name, cells, work, result, memory)
+        ours, theirs = multiprocessing.Pipe(duplex=False)
+        process = _start(attempt.attempt, name, cells, Path(folder), theirs, memory)
+        theirs.close()
+        timer = threading.Timer(seconds, out_of_time)
+        timer.start()
+        result: bytes | None
         try:
-            process.join(seconds)
-            timed_out = process.exitcode is None
+            result = ours.recv_bytes(attempt.LARGEST)
+        except (EOFError, OSError) as error:  # it ended, or sends more than that
+            result = None if isinstance(error, EOFError) else b""
         finally:
-            if hasattr(os, "killpg") and process.pid:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
-            process.kill()
+            timer.cancel()
+            _end(process)
             process.join()
-        if timed_out:
-            raise TimeoutError
-        if not result.exists():
-            signals = {-number: number.name for number in signal.Signals if number > 0}
-            how = signals.get(process.exitcode or 0, f"exit code {process.exitcode}")
-            raise attempt.Crash(f"its process ended before it answered ({how})")
-        return attempt.read(result)
+            ours.close()
+    if timed_out.is_set():
+        raise TimeoutError
+    if result is None:
+        signals = {-number: number.name for number in signal.Signals if number > 0}
+        how = signals.get(process.exitcode or 0, f"exit code {process.exitcode}")
+        raise attempt.Crash(f"its process ended before it answered ({how})")
+    return attempt.read(result)
+
+
+def _end(process: BaseProcess) -> None:
+    """End a process, what it started, and, on Linux, what left its group meanwhile."""
+    if hasattr(os, "killpg") and process.pid:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    for stray in _children() - _known if _known else ():
+        with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
+            os.kill(stray, signal.SIGKILL)
+            os.waitpid(stray, 0)
+
+
+_known: set[int] = (
+    set()
+)  # children of this process that no answer has started; empty where none is looked after
+
+
+def _adopt_strays() -> None:
+    """On Linux, make processes whose parent has ended this one's children, which :func:`_end` finds."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
+        _known.add(os.getpid())
+
+
+def _children() -> set[int]:
+    """Processes whose parent is this one; Linux only."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            _state, parent, *_ = path.read_text(errors="replace").rpartition(")")[2].split()
+            found |= {int(path.parent.name)} if int(parent) == os.getpid() else set()
+    return found
 
 
 def _start(target: Callable[..., None], *arguments: object) -> BaseProcess:
@@ -217,6 +265,8 @@ def _start(target: Callable[..., None], *arguments: object) -> BaseProcess:
         process = context.Process(target=target, args=arguments)
         try:
             process.start()
+            if _known:  # a server is new when an answer has killed the last one
+                _known.update(_children())
             return process
         except (OSError, EOFError):  # an answer has killed the server: a new one follows when it is gone
             time.sleep(0.1 * patience)
@@ -290,7 +340,11 @@ def _line(text: object) -> str:
 
 def _harmless(value: object) -> object:
     """A cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+    return (
+        f"'{value}"
+        if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+        else value
+    )
 
 
 def _print(rows: list[Row]) -> None:

@@ -13,7 +13,8 @@ from ..atomic import atomic_write
 from . import notebooks
 
 SOLUTION = re.compile(
-    r"<details[^>]*>\s*<summary>\s*Solution\b[^<]*</summary>.*?</details>\n*", re.DOTALL | re.IGNORECASE
+    r"<details[^>]*>\s*<summary[^>]*>\s*(?:<[^>]*>\s*)*Solution\b.*?</summary>.*?</details>\n*",
+    re.DOTALL | re.IGNORECASE,
 )
 CHECK = re.compile(r"\bdip\.check\.\w+\(")
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)\n*")
@@ -50,7 +51,7 @@ def handout(
 
     >>> import nbformat
     >>> from pathlib import Path
-    >>> from dip_lessons.course.teaching_ import handout
+    >>> from dip_lessons.course.handout import handout
     >>> cell = nbformat.v4.new_markdown_cell("7 · 6? <details><summary>Solution</summary>42</details>")
     >>> nbformat.write(nbformat.v4.new_notebook(cells=[cell]), "lesson.ipynb")
     >>> handout([Path("lesson.ipynb")], Path("for_my_class"))
@@ -123,7 +124,8 @@ def _hand_out(notebook: dict, folder: Path, names: Sequence[str], outputs: str) 
 
 def _names_a_solution(text: str) -> bool:
     return any(
-        "solution" in summary.lower() for summary in re.findall(r"<summary>.*?</summary>", text, re.DOTALL)
+        "solution" in summary.lower()
+        for summary in re.findall(r"<summary\b.*?</summary>", text, re.DOTALL | re.IGNORECASE)
     )
 
 
@@ -134,7 +136,7 @@ def _linked(text: str, folder: Path, names: Sequence[str], pictures: list[str]) 
         path = target.partition("#")[0]
         if ELSEWHERE.match(target) or Path(path).as_posix() in names:
             return True
-        is_below = (folder / path).is_file() and ".." not in Path(path).parts
+        is_below = (folder / path).is_file() and not Path(path).is_absolute() and ".." not in Path(path).parts
         if is_below and not path.endswith(".ipynb"):
             pictures.append(path)
             return True

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-LARGEST = 100_000_000  # bytes; lessons stay under one million
+LARGEST = 30_000_000  # bytes; lessons stay under three million
 # What parsing a learner's text may raise: wrong Python, a null byte, a thousand brackets.
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
@@ -24,14 +24,20 @@ def read(path: Path) -> dict:
         ValueError: the file cannot be read, or is no notebook of format 4.
     """
     try:
-        if path.stat().st_size > LARGEST:
+        if not path.is_file():  # a pipe, a device, a folder: they would never end
+            raise ValueError("is no regular file")
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
             raise ValueError(f"more than {LARGEST // 1_000_000} MB: clear its outputs first")
-        notebook = json.loads(path.read_text(encoding="utf-8"))
+        notebook = json.loads(data.decode("utf-8"))
         for cell in notebook["cells"]:
             if not isinstance(cell["cell_type"], str) or not isinstance(source(cell), str):
                 raise TypeError
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from error
+    except MemoryError as error:
+        raise ValueError("needs more memory than there is") from error
     except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"is no notebook of format 4 ({type(error).__name__})") from error
     return notebook
