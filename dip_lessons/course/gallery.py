@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 from PIL import Image
 
+from ..atomic import atomic_write
 from . import notebooks
 
 SMALL = 240, 15_000  # the width of a small picture in pixels, and what it may weigh in bytes
@@ -72,14 +74,16 @@ def gallery(sources: Sequence[Path], out: Path, *, thumbnails: Path | None = Non
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         title = TITLE.search(notebooks.source(notebook["cells"][0]))
-        link = f'<a href="{Path(os.path.relpath(path, out.parent)).as_posix()}">{path.stem[:2]}</a>'
+        place = escape(quote(Path(os.path.relpath(path, out.parent)).as_posix()))
+        link = f'<a href="{place}">{escape(path.stem[:2])}</a>'
         page += f"<section><h2>{link} · {escape(title[1] if title else path.stem)}</h2>\n"
         page += "".join(map(_figure, [first, *others])) + "</section>\n"
         if thumbnails is not None:
             written[thumbnails / f"{path.stem}.jpg"] = thumbnail(first.data)
     for path, data in {out: (page + "</html>\n").encode(), **written}.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        with atomic_write(path) as part:
+            part.write_bytes(data)
         print(path)
     return 0
 
@@ -119,6 +123,6 @@ def thumbnail(data: bytes) -> bytes:
 
 
 def _figure(picture: Picture) -> str:
-    source = f"data:{picture.kind};base64,{base64.b64encode(picture.data).decode()}"
+    source = f"data:{escape(picture.kind)};base64,{base64.b64encode(picture.data).decode()}"
     words = escape(picture.caption)
     return f'<figure><img loading="lazy" alt="{words}" src="{source}"><figcaption>{words}</figcaption></figure>\n'

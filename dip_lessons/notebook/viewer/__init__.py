@@ -190,7 +190,7 @@ def _file(name: str) -> str:
 
 def page(kind: str, scene: Mapping[str, object]) -> str:
     """The page that draws a scene: HTML that needs nothing else."""
-    call = f"{kind}({json.dumps(scene)});".replace("</", "<\\/")
+    call = f"{kind}({json.dumps(scene)});".replace("<", "\\u003c")  # no text may end, or open, a script
     return _file("page.html").replace("SCRIPTS", "\n".join([_file("turn.js"), _file(f"{kind}.js"), call]))
 
 
