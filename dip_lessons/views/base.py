@@ -123,6 +123,10 @@ def _takes_two(transform: Callable) -> bool:
 
 
 def knobs() -> set[str]:
-    """The fields of all kinds of views that were imported."""
+    """The fields of all kinds of views that were imported.
+
+    >>> "jitter" in dip.views.knobs()
+    True
+    """
     kinds = (registry.find("views", name) for name in registry.names("views"))
     return {f.name for kind in kinds for f in fields(kind)} - {"before", "after"}
