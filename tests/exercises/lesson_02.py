@@ -140,7 +140,7 @@ def whiten(image):
     f = torch.hypot(torch.fft.fftfreq(h)[:, None], torch.fft.rfftfreq(w)).clamp(min=1 / max(h, w))
     return torch.fft.irfft2(torch.fft.rfft2(image.detach()) * f, s=(h, w))
 """,
-        "no wave was changed": """
+        "no component was changed": """
 def whiten(image):
     return torch.fft.irfft2(torch.fft.rfft2(image), s=image.shape[-2:])
 """,

@@ -125,8 +125,8 @@ whiten = Exercise(
             image, axes="sum"
         ),
         "you multiplied by f², which would whiten the power twice": lambda image: _filtered(image, 2.0),
-        "the factors are in another order than the waves: leave fftshift to pictures of spectra": _swapped,
-        "your result is the picture itself: no wave was changed": lambda image: image.clone(),
+        "the factors are in another order than the components: leave fftshift to pictures of spectra": _swapped,
+        "your result is the picture itself: no component was changed": lambda image: image.clone(),
     },
     gradient=[0],
     atol=1e-5,
