@@ -13,11 +13,23 @@ def inner_product(f, g):
     theta = (torch.arange(H) + 0.5) * math.pi / H
     return torch.einsum("...hw,...hw,h->...", f, g, theta.sin())
 """,
-        "add areas up": """
+        "4π times it": """
 def inner_product(f, g):
     H = f.shape[-2]
     weight = torch.sin((torch.arange(H) + 0.5) * math.pi / H)[:, None].expand(f.shape[-2:])
     return (f * g * weight).sum(dim=(-2, -1)) / weight.sum()
+""",
+        "2π² times it": """
+def inner_product(f, g):
+    H = f.shape[-2]
+    weight = torch.sin((torch.arange(H) + 0.5) * math.pi / H)[:, None]
+    return (f * g * weight).mean(dim=(-2, -1))
+""",
+        "your sphere has the area 8": """
+def inner_product(f, g):
+    H = f.shape[-2]
+    weight = torch.sin((torch.arange(H) + 0.5) * math.pi / H)[:, None]
+    return 4 * math.pi * (f * g * weight).mean(dim=(-2, -1))
 """,
         "upper edges": """
 def inner_product(f, g):

@@ -36,6 +36,14 @@ def _edges(f: Tensor, g: Tensor) -> Tensor:
     return _weighted(f, g, (math.pi * torch.arange(height) / height).sin() * _area(height, width))
 
 
+def _mean(f: Tensor, g: Tensor) -> Tensor:
+    return _inner_product(f, g) / _inner_product(torch.ones_like(f), torch.ones_like(f))
+
+
+def _mean_of_products(f: Tensor, g: Tensor) -> Tensor:
+    return (f * g * _middles(f.shape[-2]).sin()[:, None]).mean(dim=(-2, -1))
+
+
 def _functions_case(*shape: int) -> Callable[[], tuple]:
     def case() -> tuple:
         generator = torch.Generator().manual_seed(shape[0])
@@ -47,7 +55,7 @@ def _functions_case(*shape: int) -> Callable[[], tuple]:
 inner_product = Exercise(
     "inner_product",
     _inner_product,
-    [_functions_case(2, 24, 48), _functions_case(1, 15, 20)],
+    [_functions_case(2, 64, 128), _functions_case(1, 60, 80)],
     {
         "you counted every pixel alike: a pixel near a pole is narrow, its area is sin θ · π/H · 2π/W": (
             lambda f, g: _weighted(f, g, torch.full(f.shape[-2:-1], _area(*f.shape[-2:])))
@@ -55,8 +63,11 @@ inner_product = Exercise(
         "you weighted by sin θ, but left out the size of a pixel on the equator, π/H · 2π/W": (
             lambda f, g: _weighted(f, g, _middles(f.shape[-2]).sin())
         ),
-        "your sphere has the area 2π² instead of 4π: the mean of f g sin θ is not over area; add areas up": (
-            lambda f, g: _inner_product(f, g) / _inner_product(torch.ones_like(f), torch.ones_like(f))
+        "that is the mean of f g over the sphere: the integral is 4π times it, for the sphere's area is 4π": _mean,
+        "that is the mean of f g sin θ over pixels; the integral is 2π² times it": _mean_of_products,
+        "you took 4π times the mean of f g sin θ: the weights sin θ have the mean 2/π, so that your sphere has the "
+        "area 8; divide by the sum of the weights, or add areas up": (
+            lambda f, g: 4 * math.pi * _mean_of_products(f, g)
         ),
         "your rows lie at their upper edges: the middle of row i is at θ = π (i + ½) / H": _edges,
         "you weighted by the latitude's sine: θ counts from the pole, so that rows at the equator weigh most": (
@@ -67,6 +78,8 @@ inner_product = Exercise(
         ),
     },
     gradient=[0, 1],
+    rtol=2e-3,  # so that weights by the middle of a row, exact areas and Fejér's weights are all right
+    atol=3e-5,
 )
 
 
