@@ -14,7 +14,8 @@ from ..objectives import Objective, look, perceptual_distance, squared_error
 from ..run.loop import Run
 from ..run.plan import optimize
 
-# Of SqueezeNet 1.1, those that LPIPS compares.
+# Of SqueezeNet 1.1: five of the seven layers that LPIPS compares (Zhang et al., 2018), which also weights channels as
+# people judge; features.10 and .11, of the resolution of .9 and .12, are left out.
 LAYERS = ("features.1", "features.4", "features.7", "features.9", "features.12")
 KNOTS = 40  # the learning rate and the noise change this many times in a run
 
