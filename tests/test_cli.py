@@ -265,6 +265,22 @@ def test_run_names_the_failing_cell_and_goes_on_with_the_next_notebook(script: P
     assert nbformat.read(whole, as_version=4).cells[0].outputs[0].text == "2\n"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="limits of a process")
+def test_run_leaves_a_notebook_for_which_the_disk_has_no_room(script: Path, tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk: both break off in the middle of writing."""
+    before = write_notebook(tmp_path / "lesson.ipynb", "print('x' * 600_000)")
+    limited = tmp_path / "limited.py"
+    limited.write_text(
+        "import resource, runpy\nresource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+        f"runpy.run_path({str(script)!r}, run_name='__main__')\n"
+    )
+    result = cli(limited, "run", "lesson.ipynb", folder=tmp_path, IPYTHONDIR=str(tmp_path / "ipython"))
+    assert result.returncode == 1
+    assert "lesson.ipynb" in result.stderr
+    assert (tmp_path / "lesson.ipynb").read_bytes() == before
+    assert not list(tmp_path.glob(".*.part"))
+
+
 def test_run_stops_a_cell_that_takes_too_long(script: Path, tmp_path: Path) -> None:
     before = write_notebook(tmp_path / "slow.ipynb", "import time\ntime.sleep(60)")
     result = cli(script, "run", "--timeout", "1", "slow.ipynb", folder=tmp_path)

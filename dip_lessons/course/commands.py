@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 START = Path("notebooks", "00_start_here.ipynb")
@@ -42,78 +42,88 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="dip-lessons", description="Differentiable image parameterizations, as a course in notebooks."
     )
+    parser.set_defaults(expected=(CommandError, OSError, ValueError))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    stored = {"nargs": "*", "type": Path, "metavar": "NOTEBOOK", "help": "by default all of the checkout's"}
 
-    def command(
-        function: Callable[[argparse.Namespace], int],
-        help: str,
-        *expected: type[Exception],
-        description: str | None = None,
-    ) -> Callable[..., object]:
-        """Add a command; errors of a type that is expected end it with their message, not with a traceback."""
-        parser = commands.add_parser(function.__name__, help=help, description=description)
-        parser.set_defaults(function=function, expected=(CommandError, *expected))
-        return parser.add_argument
+    command = commands.add_parser(
+        "lab", help="open JupyterLab at the first lesson; passes further options to it"
+    )
+    command.set_defaults(func=lab)
+    command.add_argument(
+        "--port", type=int, help="the port JupyterLab listens on (its own choice: 8888 or next)"
+    )
+    command.add_argument("--no-browser", action="store_true", help="only print the address")
 
-    add = command(lab, "open JupyterLab at the first lesson; passes further options to it")
-    add("--port", type=int, help="the port JupyterLab listens on (its own choice: 8888 or next)")
-    add("--no-browser", action="store_true", help="only print the address")
+    command = commands.add_parser(
+        "run", help="execute notebooks from the top and store their new outputs in them"
+    )
+    command.set_defaults(func=run)
+    command.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK")
+    command.add_argument("--check", action="store_true", help="execute, but leave the files as they are")
+    command.add_argument(
+        "--timeout", type=int, default=600, help="seconds a cell may take (default: %(default)s)"
+    )
 
-    add = command(run, "execute notebooks from the top and store their new outputs in them")
-    add("notebooks", nargs="+", type=Path, metavar="NOTEBOOK")
-    add("--check", action="store_true", help="execute, but leave the files as they are")
-    add("--timeout", type=int, default=600, help="seconds a cell may take (default: %(default)s)")
-
+    stored = argparse.ArgumentParser(add_help=False)
+    stored.add_argument(
+        "notebooks", nargs="*", type=Path, metavar="NOTEBOOK", help="by default all of the checkout's"
+    )
     about = "write the notebooks without their solutions, for learners, into a folder"
-    add = command(handout, about, OSError, ValueError)
-    add("notebooks", **stored)
-    add("--out", type=Path, default=Path("handout"), metavar="FOLDER", help="(default: %(default)s)")
+    command = commands.add_parser("handout", parents=[stored], help=about)
+    command.set_defaults(func=handout)
+    about = "(default: %(default)s)"
+    command.add_argument("--out", type=Path, default=Path("handout"), metavar="FOLDER", help=about)
     about = "which stored outputs stay: all but those of exercises, all, none (default: %(default)s)"
-    add("--outputs", choices=("lesson", "all", "none"), default="lesson", help=about)
-    add("--overwrite", action="store_true", help="replace files that are in the folder")
+    command.add_argument("--outputs", choices=("lesson", "all", "none"), default="lesson", help=about)
+    command.add_argument("--overwrite", action="store_true", help="replace files that are in the folder")
 
-    add = command(
-        grade,
-        "check the exercises in notebooks that learners handed in",
-        OSError,
-        ValueError,
+    command = commands.add_parser(
+        "grade",
+        help="check the exercises in notebooks that learners handed in",
         description="Executes each answer in a process of its own and prints what became of it. This is no "
         "sandbox: an answer runs with your rights. Grade the work of people whom you do not know in a container.",
     )
-    add("files", nargs="+", type=Path, metavar="FILE", help="a notebook, or a folder of them")
+    command.set_defaults(func=grade)
+    command.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="a notebook, or a folder of them"
+    )
     about = "that the answers of a notebook may take (default: %(default)s)"
-    add("--seconds", type=float, default=60, help=about)
+    command.add_argument("--seconds", type=float, default=60, help=about)
     about = "that an answer may take, on Linux (default: %(default)s)"
-    add("--memory", type=int, default=2000, metavar="MB", help=about)
-    add("--csv", type=Path, metavar="PATH", help="write the table to a file as well")
-    add("--overwrite", action="store_true", help="replace that file if it is there")
+    command.add_argument("--memory", type=int, default=2000, metavar="MB", help=about)
+    command.add_argument("--csv", type=Path, metavar="PATH", help="write the table to a file as well")
+    command.add_argument("--overwrite", action="store_true", help="replace that file if it is there")
 
     about = "write the pictures that the notebooks hold onto one page, with their captions"
-    add = command(gallery, about, OSError, ValueError)
-    add("notebooks", **stored)
+    command = commands.add_parser("gallery", parents=[stored], help=about)
+    command.set_defaults(func=gallery)
     about = "the page (default: %(default)s)"
-    add("--out", type=Path, default=Path("gallery.html"), metavar="FILE", help=about)
-    add("--thumbnails", type=Path, metavar="FOLDER", help="write a small picture of each lesson as well")
+    command.add_argument("--out", type=Path, default=Path("gallery.html"), metavar="FILE", help=about)
+    about = "write a small picture of each lesson as well"
+    command.add_argument("--thumbnails", type=Path, metavar="FOLDER", help=about)
 
     about = "a picture of what each channel of a layer wants, and a page to look through them"
-    add = command(sweep, about, OSError, KeyError, ValueError, RuntimeError)
-    add("network", metavar="NETWORK", help="as in squeezenet1_1 or inception_v3")
-    add("layer", metavar="LAYER", help="as in features.9 or Mixed_6b")
-    add("--out", type=Path, metavar="FOLDER", help="(default: sweep_NETWORK_LAYER)")
-    add("--channels", metavar="NUMBERS", help="as in 0-31,40 (default: all)")
+    command = commands.add_parser("sweep", help=about)
+    command.set_defaults(func=sweep, expected=(CommandError, OSError, KeyError, ValueError, RuntimeError))
+    command.add_argument("network", metavar="NETWORK", help="as in squeezenet1_1 or inception_v3")
+    command.add_argument("layer", metavar="LAYER", help="as in features.9 or Mixed_6b")
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="(default: sweep_NETWORK_LAYER)")
+    command.add_argument("--channels", metavar="NUMBERS", help="as in 0-31,40 (default: all)")
     for name, default in {"size": 160, "steps": 128, "seed": 0, "batch": 4}.items():
-        add(f"--{name}", type=int, default=default, help="(default: %(default)s)")
-    add("--device", help="cpu, cuda or mps (default: the best that is there)")
+        command.add_argument(f"--{name}", type=int, default=default, help="(default: %(default)s)")
+    command.add_argument("--device", help="cpu, cuda or mps (default: the best that is there)")
     about = "that work at a time (default: one for each core; one on a GPU)"
-    add("--processes", type=int, help=about)
+    command.add_argument("--processes", type=int, help=about)
     about = "of a scheduler whose workers share the work, as in tcp://host:8786"
-    add("--dask", metavar="ADDRESS", help=about)
+    command.add_argument("--dask", metavar="ADDRESS", help=about)
 
-    command(doctor, "say what this machine has and what to do about what is missing")
+    about = "say what this machine has and what to do about what is missing"
+    commands.add_parser("doctor", help=about).set_defaults(func=doctor)
 
-    add = command(address, "write the repository's address into badges and setup cells")
-    add("url", metavar="URL", help="as in https://github.com/someone/dip_lessons")
+    about = "write the repository's address into badges and setup cells"
+    command = commands.add_parser("address", help=about)
+    command.set_defaults(func=address)
+    command.add_argument("url", metavar="URL", help="as in https://github.com/someone/dip_lessons")
 
     options, further = parser.parse_known_args(arguments)
     if further and options.command != "lab":
@@ -122,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, value in FOR_SPEED.items():
         os.environ.setdefault(name, value)
     try:
-        return options.function(options)
+        return options.func(options)
     except options.expected as error:
         print(f"dip-lessons {options.command}: {error}", file=sys.stderr)
         return 1
@@ -178,15 +188,12 @@ def lab(options: argparse.Namespace) -> int:
 
 def has_browser() -> bool:
     """Return whether a graphical browser can be opened from here."""
-    if sys.platform.startswith("linux") and not any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
-    ):
+    graphical = any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")))
+    if sys.platform.startswith("linux") and not graphical:
         return False  # what webbrowser finds here is a text browser, which JupyterLab cannot use
-    try:
-        webbrowser.get()
-    except webbrowser.Error:
-        return False
-    return True
+    with contextlib.suppress(webbrowser.Error):
+        return bool(webbrowser.get())
+    return False
 
 
 # --- run ------------------------------------------------------------------------------------------------
@@ -210,6 +217,8 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(
             f"{error.name} is not installed; {sys.executable} -m pip install nbclient"
         ) from error
+
+    from dip_lessons.atomic import atomic_write
 
     class SilentOutput(OutputWidget):
         """Collects what sliders draw, without telling the kernel: a message sent on the channel on which
@@ -245,27 +254,23 @@ def run(options: argparse.Namespace) -> int:
             print(re.sub(r"\x1b\[[\d;]*m", "", str(error)), file=sys.stderr)  # IPython colours tracebacks
             continue
         notebook.metadata.pop("widgets", None)
-        notebook.metadata["kernelspec"] = {
-            "display_name": "Python 3",
-            "language": "python",
-            "name": "python3",
-        }
-        notebook.metadata["language_info"] = {"name": "python"}
+        kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        notebook.metadata.update(kernelspec=kernel, language_info={"name": "python"})
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)
             for output in cell.get("outputs", []):
                 without_widget(output.get("data", {}))
         if not options.check:
-            nbformat.write(notebook, path)
+            with atomic_write(path) as part:
+                nbformat.write(notebook, part)
         print(f" {time.monotonic() - start:.0f} s", flush=True)
     return int(failed > 0)
 
 
 def without_widget(data: dict[str, object]) -> None:
     """Leave of a stored output what a page without a kernel can show: the picture, else a line of text."""
-    if data.pop("application/vnd.jupyter.widget-view+json", None) and not any(
-        k.startswith("image/") for k in data
-    ):
+    view = data.pop("application/vnd.jupyter.widget-view+json", None)
+    if view and not any(kind.startswith("image/") for kind in data):
         data.clear()
         data["text/plain"] = "(sliders appear here when you run this cell)"
 
@@ -317,28 +322,21 @@ def sweep(options: argparse.Namespace) -> int:
     from ..hardware import device, memory
     from ..sweeps import numbers, sweep
 
-    given = {name: getattr(options, name) for name in ("out", "size", "steps", "seed", "batch", "device")}
+    chosen = {name: getattr(options, name) for name in ("out", "size", "steps", "seed", "batch", "device")}
+    if options.channels:
+        chosen["channels"] = numbers(options.channels)
+    chosen["processes"] = options.processes
     try:
-        channels = numbers(options.channels) if options.channels else None
-        processes = options.processes
-        if processes is None:
+        if options.processes is None:
             cores, room = os.cpu_count() or 1, memory(device("cpu"))
             fitting = min(cores, room[0] // 2**31) if room else cores  # each takes about a gigabyte
-            processes = max(1, fitting) if device(options.device).type == "cpu" else 1
+            chosen["processes"] = max(1, fitting) if device(options.device).type == "cpu" else 1
         with contextlib.ExitStack() as stack:
-            executor = None
             if options.dask:
                 from distributed import Client
 
-                executor = stack.enter_context(Client(options.dask)).get_executor()
-            page = sweep(
-                options.network,
-                options.layer,
-                **given,
-                channels=channels,
-                processes=processes,
-                executor=executor,
-            )
+                chosen["executor"] = stack.enter_context(Client(options.dask)).get_executor()
+            print(sweep(options.network, options.layer, **chosen))
     except ModuleNotFoundError as error:
         if error.name != "distributed":
             raise
@@ -346,7 +344,6 @@ def sweep(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return 130
-    print(page)
     return 0
 
 
@@ -368,14 +365,14 @@ def address(options: argparse.Namespace) -> int:
     Raises:
         CommandError: no such address, or no checkout around.
     """
-    url = options.url
-    new = re.sub(r"(\.git)?/*$", "", url.strip())
+    from dip_lessons.atomic import atomic_write
+
+    new = re.sub(r"(\.git)?/*$", "", options.url.strip())
     if not re.fullmatch(r"https://[\w.-]+(:\d+)?(/[\w.-]+){2,}", new, flags=re.ASCII):
-        raise CommandError(f"{url!r} is not an address as in https://github.com/someone/dip_lessons")
+        raise CommandError(f"{options.url!r} is not an address as in https://github.com/someone/dip_lessons")
     root = checkout()
-    old = re.search(
-        r'^Repository = "(.*)"$', (root / "pyproject.toml").read_text("utf-8"), flags=re.MULTILINE
-    )
+    project = (root / "pyproject.toml").read_text("utf-8")
+    old = re.search(r'^Repository = "(.*)"$', project, flags=re.MULTILINE)
     if old is None:
         raise CommandError(f'{root / "pyproject.toml"} has no line Repository = "…" under [project.urls]')
     on_github = re.fullmatch(r"https://github\.com/([^/]+/[^/]+)", new)
@@ -390,7 +387,8 @@ def address(options: argparse.Namespace) -> int:
         if on_github:
             after = re.sub(r"(?<=colab\.research\.google\.com/github/)[^/]+/[^/]+(?=/)", on_github[1], after)
         if after != before:
-            path.write_bytes(after.encode("utf-8"))
+            with atomic_write(path) as part:
+                part.write_bytes(after.encode("utf-8"))
             changed.append(path.relative_to(root).as_posix())
     print("\n".join(changed) if changed else "nothing to change")
     if not on_github:
