@@ -1085,6 +1085,10 @@ def test_an_objective_that_reads_another_layer_than_it_asks_for_says_so() -> Non
 
 
 def test_any_function_serves_as_views() -> None:
+    alone = small_run(views=lambda picture: picture.flip(3), steps=2).finish()
+    assert (
+        alone.history == small_run(views=lambda picture, generator: picture.flip(3), steps=2).finish().history
+    )
     run = small_run(views=lambda picture, generator: picture.flip(3), steps=2).finish()
     mirrored = small_run(views=lambda picture, generator: torch.cat([picture.flip(3)] * 2), steps=2).finish()
     np.testing.assert_allclose(run.history, mirrored.history, rtol=1e-5)

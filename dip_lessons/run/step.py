@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..objectives import Memory, Objective, look
 from ..parameterizations import Parameterization
+from ..views.base import transformed
 from .checks import check_picture, check_views
 
 
@@ -33,7 +34,7 @@ def values_of(
         raise ValueError(
             "a picture with transparency is seen over a background: views=dip.random_views(background='waves')"
         )
-    seen = image if views is None else views(image, generator)
+    seen = image if views is None else transformed(views, image, generator)
     count = check_views(len(image), seen)
     activations = look(network, objective.layers, seen, image, memory)
     values = []

@@ -41,10 +41,10 @@ class RandomViews:
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """Draw ``count`` views of each picture (B, C, H, W), view by view: view i of picture b is i·B + b."""
         for transform in self.before:
-            image = transform(image, generator)
+            image = transformed(transform, image, generator)
         views = self.see(image, generator)
         for transform in self.after:
-            views = transform(views, generator)
+            views = transformed(transform, views, generator)
         return views
 
     def see(self, image: Tensor, generator: torch.Generator) -> Tensor:
@@ -81,7 +81,9 @@ class RandomViews:
 
         Args:
             transform: (pictures, generator) -> pictures, (N, C, H, W) both times. It draws from the generator, so that
-                one seed gives one run. ``@registry.enter("transform")`` lets stored runs name it.
+                one seed gives one run. What takes pictures alone, as torchvision's transforms do, draws from torch's
+                own generator, which is seeded from ours meanwhile. ``@registry.enter("transform")`` lets stored runs
+                name it.
             first: whether it comes before these views, on the whole picture, instead.
 
         Raises TypeError for a function of other arguments.
@@ -93,13 +95,11 @@ class RandomViews:
         tensor(True)
         >>> views.change(jitter=2).after[0] is brighter
         True
+        >>> from torchvision.transforms import v2
+        >>> dip.random_views(jitter=4).then(v2.ColorJitter(0.4))(torch.ones(1, 3, 8, 8), torch.Generator()).shape
+        torch.Size([1, 3, 8, 8])
         """
-        if not callable(transform) or not _takes_two(transform):
-            raise TypeError(
-                "a step of views takes (pictures, generator), draws from that generator only, and returns pictures; "
-                f"got {getattr(transform, '__name__', type(transform).__name__)}. A function of pictures alone becomes "
-                "one by lambda pictures, generator: f(pictures)"
-            )
+        _takes_generator(transform)
         steps = {"before": (*self.before, transform)} if first else {"after": (*self.after, transform)}
         return replace(self, **steps)
 
@@ -112,14 +112,44 @@ class RandomViews:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("before", "after")}
 
 
-def _takes_two(transform: Callable) -> bool:
+def transformed(transform: Callable, pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """What a step of views makes of pictures: see :meth:`RandomViews.then`.
+
+    >>> from dip_lessons.views.base import transformed
+    >>> transformed(lambda pictures: 1 - pictures, torch.ones(1, 1, 1, 1), torch.Generator())
+    tensor([[[[0.]]]])
+    """
+    if _takes_generator(transform):
+        return transform(pictures, generator)
+    seed = torch.randint(2**31, (), generator=generator, device=generator.device, dtype=torch.int64).item()
+    with torch.random.fork_rng([pictures.device] if pictures.is_cuda else []):
+        torch.manual_seed(seed)
+        return transform(pictures)
+
+
+def _takes_generator(transform: Any) -> bool:
+    """Whether it takes (pictures, generator), or pictures alone; TypeError for what takes neither."""
     try:
-        inspect.signature(getattr(transform, "forward", transform)).bind(None, None)
-    except TypeError:
-        return False
-    except ValueError:  # a builtin that does not tell
-        pass
-    return True
+        inside = transform.forward if isinstance(transform, torch.nn.Module) else transform
+        arguments = inspect.signature(inside).parameters.values()
+    except (TypeError, ValueError) as error:
+        if callable(transform):  # a builtin that does not tell
+            return False
+        raise TypeError(f"a step of views is a function; got {type(transform).__name__}") from error
+    needed = [
+        p for p in arguments if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    places = [p for p in needed if p.kind is not p.KEYWORD_ONLY]
+    if (
+        len(needed) > 2
+        or len(places) < len(needed)
+        or not (places or any(p.kind is p.VAR_POSITIONAL for p in arguments))
+    ):
+        raise TypeError(
+            "a step of views takes (pictures, generator), or pictures alone, and returns pictures; got one of "
+            f"({', '.join(map(str, arguments))}): {getattr(transform, '__name__', type(transform).__name__)}"
+        )
+    return len(places) == 2 or any(p.name == "generator" and p not in needed for p in arguments)
 
 
 def knobs() -> set[str]:
