@@ -467,6 +467,14 @@ def test_other_formats_are_refused_by_name(tmp_path: Path, name: str) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("ending", ["glb", "ply", "stl"])
+def test_a_file_of_another_format_is_refused_by_its_name(ending: str, tmp_path: Path) -> None:
+    trimesh = pytest.importorskip("trimesh")
+    trimesh.creation.box().export(tmp_path / f"box.{ending}")
+    with pytest.raises(ValueError, match=rf"read from .obj, or .npz; write this .{ending} as .obj first"):
+        load_mesh(tmp_path / f"box.{ending}")
+
+
 @pytest.mark.parametrize("theirs", [["photo.png"], ["photo.mtl"], ["photo.obj", "photo.mtl", "photo.png"]])
 def test_pictures_and_materials_of_others_stay(tmp_path: Path, theirs: list[str]) -> None:
     for name in theirs:

@@ -12,10 +12,8 @@ from torch import Tensor
 
 from ..atomic import atomic_write
 from ..pictures import save_picture, to_pil
-from .mesh import Mesh
+from .mesh import OTHERS, Mesh
 from .raster import coverage, dilate
-
-OTHERS = ".3ds .blend .dae .fbx .gltf .jpeg .jpg .mtl .npz .off .ply .png .stl .usd .usdz .x3d .zip"
 
 
 def save_mesh(image: Tensor, mesh: Mesh, path: str | os.PathLike[str]) -> Path:
@@ -51,7 +49,7 @@ def save_mesh(image: Tensor, mesh: Mesh, path: str | os.PathLike[str]) -> Path:
             f"a texture is finite and has shape (3, H, W) or (1, 3, H, W); got {tuple(image.shape)}"
         )
     file = Path(path).expanduser()
-    if (ending := file.suffix.lower()) in OTHERS.split():
+    if (ending := file.suffix.lower()) in (*OTHERS, ".jpeg", ".jpg", ".mtl", ".npz", ".png", ".zip"):
         raise ValueError(
             f"a mesh is written as .obj, with .mtl and .png beside it, or as .glb; got {file.name!r}"
         )

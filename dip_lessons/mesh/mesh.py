@@ -22,6 +22,8 @@ from .. import assets
 from ..arguments import is_whole
 
 MESHES = {"teapot": "meshes/teapot.obj", "suzanne": "meshes/suzi_uv.npz", "bunny": "meshes/bunny_uv.npz"}
+# Formats that are neither read nor written here; .glb is written.
+OTHERS = (".3ds", ".blend", ".dae", ".fbx", ".gltf", ".off", ".ply", ".stl", ".usd", ".usdz", ".x3d")
 UNWRAP = "unwrap it first, in Blender (UV > Smart UV Project) or with the Python package xatlas"
 LARGEST = 2**30  # bytes of the arrays of an .npz, unpacked: about 40 million vertices
 
@@ -154,6 +156,11 @@ def load_mesh(name: str | os.PathLike[str], *, device: torch.device | str | None
     if not file.is_file():
         raise assets.UnknownAssetError(
             f"{key!r} is neither a mesh of the course ({', '.join(MESHES)}) nor a file"
+        )
+    if (ending := file.suffix.lower()) in (*OTHERS, ".glb"):
+        raise ValueError(
+            f"{file}: a mesh is read from .obj, or .npz; write this {ending} as .obj first, in Blender or with the "
+            f"Python package trimesh: trimesh.load(path, force='mesh').export('{file.stem}.obj')"
         )
     arrays, materials = (_read_npz(file), set()) if file.suffix == ".npz" else _read_obj(file)
     mesh = _cleaned(*arrays, name=key if key in MESHES else file.stem, file=file)
