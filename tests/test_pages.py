@@ -95,7 +95,7 @@ def test_the_moving_picture_moves_and_is_light():
 
 def test_the_picture_beside_the_code_was_made_by_that_code():
     """Of other lines `notebooks/pictures/build.py` makes another picture."""
-    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), flags=re.DOTALL)
+    program, _ = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), flags=re.DOTALL)
     with Image.open(ROOT / "notebooks" / "pictures" / "research.jpg") as picture:
         assert picture.info["comment"].decode() == hashlib.sha256(program.encode()).hexdigest()
         assert picture.size == (224, 224)

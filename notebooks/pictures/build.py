@@ -1,6 +1,6 @@
 """Makes the README's pictures again: ``python notebooks/pictures/build.py``, about three minutes on two CPU cores.
 
-``hero.webp`` is what the README begins with; ``research.jpg`` is what its ten lines of Python paint, and those very
+``hero.webp`` is what the README begins with; ``research.jpg`` is what its first lines of Python paint, and those very
 lines are executed. The small pictures of the lessons are made by ``make gallery``.
 """
 
@@ -82,8 +82,8 @@ def hero() -> None:
 
 
 def program() -> str:
-    """The README's Python."""
-    (found,) = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL)
+    """The README's first lines of Python."""
+    found, _ = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL)
     return found
 
 
