@@ -73,7 +73,7 @@ def jitter(image, dx, dy):
         "mirror stands on the last pixel": """
 def jitter(image, dx, dy):
     def fold(i, n):
-        i = i.abs()
+        i = (i % (2 * (n - 1))).abs()
         return torch.where(i > n - 1, 2 * (n - 1) - i, i)
     y = fold(torch.arange(image.shape[-2]) + dy, image.shape[-2])
     x = fold(torch.arange(image.shape[-1]) + dx, image.shape[-1])

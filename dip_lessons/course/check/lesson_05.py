@@ -79,6 +79,17 @@ def _jitter(image: Tensor, dx: int, dy: int) -> Tensor:
     return image[..., rows, :][..., columns]
 
 
+def _mirrored_on_the_last(index: Tensor, n: int) -> Tensor:
+    index = index % (2 * n - 2)
+    return torch.minimum(index, 2 * n - 2 - index)
+
+
+def _jitter_on_the_last(image: Tensor, dx: int, dy: int) -> Tensor:
+    height, width = image.shape[-2:]
+    rows = _mirrored_on_the_last(torch.arange(height) + dy, height)
+    return image[..., rows, :][..., _mirrored_on_the_last(torch.arange(width) + dx, width)]
+
+
 def _padded(image: Tensor, dx: int, dy: int, mode: str) -> Tensor:
     height, width = image.shape[-2:]
     m = max(abs(dx), abs(dy))
@@ -97,6 +108,7 @@ jitter = Exercise(
         _jitter_case((1, 3, 16, 24), 5, -3),
         _jitter_case((2, 3, 12, 9), 4, 2),
         _jitter_case((1, 1, 8, 8), 0, 6),
+        _jitter_case((1, 1, 6, 5), 5, -6),  # as far as it goes
     ],
     {
         "your picture comes in again at the opposite side: mirror it at the border instead of rolling it": (
@@ -109,7 +121,7 @@ jitter = Exercise(
             lambda x, dx, dy: _padded(x, dx, dy, "replicate")
         ),
         "your mirror stands on the last pixel: it stands behind it, so that the last pixel is seen twice": (
-            lambda x, dx, dy: _padded(x, dx, dy, "reflect")
+            _jitter_on_the_last
         ),
         "your view moves the other way: pixel (y, x) of the view shows the picture at (y + dy, x + dx)": (
             lambda x, dx, dy: _jitter(x, -dx, -dy)

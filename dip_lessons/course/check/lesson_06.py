@@ -138,7 +138,8 @@ def _magnitude_case(*shape: int) -> Callable[[], tuple]:
         height, width = shape[-2:]
         f = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width))
         strength = torch.arange(1.0, shape[1] + 1)[:, None, None]  # another one for each channel
-        return z, strength / f.clamp(min=1 / max(height, width)) / 10
+        magnitude = strength * (f > 0) / f.clamp(min=1 / max(height, width)) / 10  # the mean's is 0
+        return z, magnitude
 
     return case
 
