@@ -303,6 +303,7 @@ def text(value: str) -> bytes:
 DOUBLED = b")\x94" + b"".join((b"h" + bytes([i])) * 2 + b"\x86\x94" for i in range(200))
 NAMED = text("collections") + text("OrderedDict") + b"\x93"
 SHARED = Calls(LOAD, FOUR)
+BYTES = bytes(9999)
 LARGE = Calls(LOAD, saved(torch.zeros(1000, **CPU)._typed_storage()))
 
 
@@ -353,6 +354,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a storage that claims more": (pickle.dumps(Calls(LOAD, FOUR[:-4])), "a storage of 4 numbers"),
     "a tensor as a storage": (pickle.dumps(Calls(LOAD, saved(torch.ones(4, **CPU)))), "asks for torch._utils"),
     "one storage many times": (pickle.dumps([rebuilt(LARGE, 0, (1000,), (1,)) for _ in range(9)]), "more numbers than"),
+    "bytes many times": (pickle.dumps([Calls(np._core.numeric._frombuffer, BYTES, np.dtype("u1"), (9999,), "C")
+                                       for _ in range(9)], 4), "more numbers than"),
     "no end": (b"N", "cannot be read"),
     "nothing": (b"", "cannot be read"),
     "an archive": (b"PK\x03\x04", "This is an archive"),
@@ -388,11 +391,16 @@ def test_a_tensor_that_reaches_beyond_its_numbers_is_refused(offset, shape, stri
         Machine(pickle.dumps(rebuilt(SHARED, offset, shape, strides), 4)).load()
 
 
-def test_modules_that_hold_themselves_are_refused() -> None:
+def test_what_occurs_twice_or_in_itself_is_refused() -> None:
     network = parts("stylegan2")
     network.attributes["_modules"]["synthesis"].attributes["_modules"]["again"] = network
     with pytest.raises(CheckpointError, match="occurs twice"):
         official.arrays(network)
+    network = parts("stylegan2")  # as a small file would claim a large network
+    modules = network.attributes["_modules"]["mapping"].attributes["_modules"]
+    modules["fc1"].attributes["_parameters"] = modules["fc0"].attributes["_parameters"]
+    with pytest.raises(CheckpointError, match="fc1.weight occurs twice"):
+        official.build(network)
 
 
 # --- random weights -------------------------------------------------------------------------------------

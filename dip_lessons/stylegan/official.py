@@ -115,20 +115,20 @@ def child(part: Part, path: str) -> Part:
 
 
 def arrays(part: Part, prefix: str = "", seen: set[int] | None = None) -> dict[str, np.ndarray]:
-    """Parameters and buffers of a module and those in it, by name."""
+    """Parameters and buffers of a module and those in it, by name. Raises CheckpointError for what occurs twice."""
     seen = set() if seen is None else seen
-    if id(part) in seen or len(prefix) > 200:
-        raise CheckpointError("a module occurs twice in the network, or in itself")
-    seen.add(id(part))
-    found = {
-        prefix + name: value.values
-        for group in ("_parameters", "_buffers")
-        for name, value in part.attributes.get(group, {}).items()
-        if isinstance(value, Numbers)
-    }
-    for name, inner in part.attributes.get("_modules", {}).items():
-        if isinstance(inner, Part):
-            found |= arrays(inner, f"{prefix}{name}.", seen)
+    found: dict[str, np.ndarray] = {}
+    for group in ("_parameters", "_buffers", "_modules"):
+        for name, value in part.attributes.get(group, {}).items():
+            if not isinstance(value, Numbers | Part):
+                continue
+            if id(value) in seen or len(prefix) > 200:
+                raise CheckpointError(f"{prefix}{name[:80]} occurs twice in the network, or in itself")
+            seen.add(id(value))
+            if isinstance(value, Part):
+                found |= arrays(value, f"{prefix}{name}.", seen)
+            else:
+                found[prefix + name] = value.values
     return found
 
 

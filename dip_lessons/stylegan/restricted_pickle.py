@@ -147,6 +147,7 @@ NAMES: dict[str, Callable[..., Any]] = {
     "dnnlib.util.EasyDict": dictionary,
     "collections.OrderedDict": dictionary,
     "builtins.set": text_set,
+    "torch._utils._rebuild_tensor_v2": tensor,
     "torch._utils._rebuild_parameter": parameter,
     "numpy.dtype": dtype,
     "numpy.ndarray": no_call,
@@ -206,11 +207,11 @@ class Machine:
     """
 
     def __init__(self, data: bytes, steps: int = STEPS) -> None:
-        self.stream, self.left, self.room = io.BytesIO(data), steps, len(data)
-        self.names: dict[str, Callable[..., Any]] = NAMES | {
-            "torch.storage._load_from_bytes": self.storage,
-            "torch._utils._rebuild_tensor_v2": self.tensor,
-        }
+        self.stream, self.left = io.BytesIO(data), steps
+        self.room = 4 * len(
+            data
+        )  # in bytes: a storage, the tensor and the parameter made of it count one after the other
+        self.names: dict[str, Callable[..., Any]] = NAMES | {"torch.storage._load_from_bytes": self.storage}
 
     def load(self) -> Any:
         """What the next pickle holds. Raises :class:`Refused`, and ValueError for what is not a pickle."""
@@ -273,11 +274,11 @@ class Machine:
             elif name in ("REDUCE", "NEWOBJ"):
                 function, arguments = pop(2)
                 expect(isinstance(function, Name) and type(arguments) is tuple, "a call of what has no name")
-                stack.append(function.build(*arguments))
+                stack.append(self.counted(function.build(*arguments)))
             elif name == "BUILD":
                 target, state = pop(2)
                 complete(target, state)
-                stack.append(target)
+                stack.append(self.counted(target))
             elif name in ("PERSID", "BINPERSID"):
                 stack.append(self.outside(pop(1)[0] if name == "BINPERSID" else value))
             elif name == "STOP":
@@ -307,11 +308,11 @@ class Machine:
         self.left = inner.left
         return numbers
 
-    def tensor(self, *described: Any) -> Numbers:
-        """A tensor; all together span no more than the file: no two share their numbers."""
-        made = tensor(*described)
-        self.room -= made.values.nbytes
-        expect(self.room >= 0, "its tensors have more numbers than the file")
+    def counted(self, made: Any) -> Any:
+        """What was made, if all arrays together are no larger than the file accounts for: no two share numbers."""
+        if isinstance(made, Numbers):
+            self.room -= made.values.nbytes
+            expect(self.room >= 0, "its arrays have more numbers than the file")
         return made
 
 
