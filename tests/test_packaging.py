@@ -198,6 +198,16 @@ def test_the_code_in_the_readme_runs(root: Path, tmp_path: Path) -> None:
     assert printed.splitlines()[-1] == "True 3"
 
 
+def test_the_code_in_contributing_runs(root: Path, tmp_path: Path) -> None:
+    blocks = re.findall(
+        r"```python\n(.*?)```", (root / "CONTRIBUTING.md").read_text("utf-8"), flags=re.DOTALL
+    )
+    assert len(blocks) == 3
+    printed = run_python("\n".join(blocks), tmp_path, root)
+    assert "16 × 28 × 28" in printed
+    assert (tmp_path / "run.pt").is_file()
+
+
 def test_every_name_is_found_when_it_is_first_used(root: Path, tmp_path: Path) -> None:
     """And none before: a bare import loads nothing of a notebook, and not even torch."""
     program = """
