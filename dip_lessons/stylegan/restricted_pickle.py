@@ -154,10 +154,6 @@ NAMES: dict[str, Callable[..., Any]] = {
     **{f"numpy.{core}.multiarray.scalar": scalar for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray._reconstruct": empty_array for core in ("core", "_core")},
     **{f"numpy.{core}.numeric._frombuffer": array for core in ("core", "_core")},
-    **{
-        f"torch.{name}": no_call
-        for name in ("float64", "float32", "float16", "int64", "int32", "uint8", "bool")
-    },
 }
 
 
@@ -175,22 +171,19 @@ def complete(target: Any, state: Any) -> None:
         target.complete = True
 
 
-def itself(value: Any) -> Any:
-    return value
-
-
-CONSTANTS: dict[str, Callable[[Any], Any]] = {
-    "NONE": itself,
-    "NEWTRUE": lambda _: True,
-    "NEWFALSE": lambda _: False,
-    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"), itself),
-    **dict.fromkeys(("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"), itself),
-    **dict.fromkeys(("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"), itself),
-    "EMPTY_TUPLE": lambda _: (),
-    "EMPTY_LIST": lambda _: [],
-    "EMPTY_DICT": lambda _: {},
-    "EMPTY_SET": lambda _: set(),
+CONSTANTS: dict[str, Callable[[], Any]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+    "EMPTY_SET": set,
 }
+VALUES = (
+    *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+)
 
 
 class Machine:
@@ -242,8 +235,10 @@ class Machine:
             expect(self.left >= 0, f"it has more than the {STEPS:,} opcodes that are read")
             name = opcode.name
             if name in CONSTANTS:
+                stack.append(CONSTANTS[name]())
+            elif name in VALUES:
                 expect(type(value) is not int or abs(value) < 2**80, "a number of more than ten bytes")
-                stack.append(CONSTANTS[name](value))
+                stack.append(value)
             elif name == "MARK":
                 marks.append(len(stack))
             elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
