@@ -11,12 +11,12 @@ def gram_matrix(activation):
     a = activation.flatten(2) / (activation.shape[2] * activation.shape[3])
     return torch.einsum("bip,bjp->bij", a, activation.flatten(2)) / a.shape[2]
 """,
-        "which places look alike": """
+        "which positions look alike": """
 def gram_matrix(activation):
     a = activation.flatten(2)
     return torch.einsum("bcp,bcq->bpq", a, a) / a.shape[2]
 """,
-        "places by places, and not divided": """
+        "positions by positions, and not divided": """
 def gram_matrix(activation):
     a = activation.flatten(2)
     return a.transpose(1, 2) @ a

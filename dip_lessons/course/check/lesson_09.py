@@ -13,17 +13,17 @@ __all__ = ["gram_matrix", "keep_colours"]
 
 
 def _gram(activation: Tensor) -> Tensor:
-    a = activation.flatten(2)  # (B, C, places)
+    a = activation.flatten(2)  # (B, C, positions)
     return a @ a.transpose(1, 2) / a.shape[2]
 
 
-def _of_places(activation: Tensor) -> Tensor:
+def _of_positions(activation: Tensor) -> Tensor:
     a = activation.flatten(2)
     return a.transpose(1, 2) @ a
 
 
 def _of_the_batch(activation: Tensor) -> Tensor:
-    a = activation.transpose(0, 1).flatten(1)  # (C, B·places)
+    a = activation.transpose(0, 1).flatten(1)  # (C, B·positions)
     return a @ a.T
 
 
@@ -33,7 +33,7 @@ def _misread(activation: Tensor) -> Tensor:
     return a.transpose(1, 2) @ a / (height * width)
 
 
-def _places(activation: Tensor) -> int:
+def _positions(activation: Tensor) -> int:
     return activation.shape[2] * activation.shape[3]
 
 
@@ -47,19 +47,19 @@ gram_matrix = Exercise(
     [_activation(2, 12, 5, 8), _activation(3, 8, 6, 4), _activation(1, 9, 7, 7)],
     {
         "you left out the division by h·w: the matrix would grow with the picture": (
-            lambda a: _gram(a) * _places(a)
+            lambda a: _gram(a) * _positions(a)
         ),
         "you divided by h·w twice, or took a mean where the product has summed already": (
-            lambda a: _gram(a) / _places(a)
+            lambda a: _gram(a) / _positions(a)
         ),
-        "your matrix says which places look alike; asked is which channels are active together: multiply (C, h·w) "
-        "by (h·w, C)": (lambda a: _of_places(a) / _places(a)),
-        "your matrix is of places by places, and not divided; asked is one of channels by channels": _of_places,
+        "your matrix says which positions look alike; wanted is which channels are active together: multiply (C, h·w) "
+        "by (h·w, C)": (lambda a: _of_positions(a) / _positions(a)),
+        "your matrix is of positions by positions, and not divided; wanted is channels by channels": _of_positions,
         "you mixed the pictures of the batch: each has a matrix of its own": (
-            lambda a: _of_the_batch(a) / (len(a) * _places(a))
+            lambda a: _of_the_batch(a) / (len(a) * _positions(a))
         ),
         "you added up the pictures of the batch: each has a matrix of its own": lambda a: (
-            _of_the_batch(a) / _places(a)
+            _of_the_batch(a) / _positions(a)
         ),
         "you averaged over the batch: each picture has a matrix of its own": (
             lambda a: _gram(a).mean(dim=0, keepdim=True).expand(len(a), -1, -1)

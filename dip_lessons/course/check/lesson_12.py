@@ -83,7 +83,7 @@ inner_product = Exercise(
 )
 
 
-def _places(c: Tensor) -> tuple[Tensor, Tensor]:
+def _orders(c: Tensor) -> tuple[Tensor, Tensor]:
     """m of each coefficient, and where that of −m stands."""
     l = degrees(math.isqrt(c.shape[-1]) - 1)
     m = torch.arange(len(l)) - l * l - l
@@ -91,18 +91,18 @@ def _places(c: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _turn(c: Tensor, angle: float) -> Tensor:
-    m, partner = _places(c)
+    m, partner = _orders(c)
     return torch.cos(m * angle) * c - torch.sin(m * angle) * c[..., partner]
 
 
 def _turn_by_degree(c: Tensor, angle: float) -> Tensor:
-    m, partner = _places(c)
+    m, partner = _orders(c)
     l = degrees(math.isqrt(c.shape[-1]) - 1)
     return torch.cos(l * angle) * c - m.sign() * torch.sin(l * angle) * c[..., partner]
 
 
 def _turn_all_alike(c: Tensor, angle: float) -> Tensor:
-    m, partner = _places(c)
+    m, partner = _orders(c)
     return torch.cos(m.sign() * angle) * c - torch.sin(m.sign() * angle) * c[..., partner]
 
 
@@ -123,12 +123,12 @@ turn = Exercise(
             lambda c, angle: _turn(c, -angle)
         ),
         "you left the partner out: a turned cosine is part cosine, part sine, so c_m and c_−m mix": (
-            lambda c, angle: torch.cos(_places(c)[0] * angle) * c
+            lambda c, angle: torch.cos(_orders(c)[0] * angle) * c
         ),
         "both of a pair got the same sign: c′_m takes − sin mα of its partner, c′_−m takes + sin mα": (
             lambda c, angle: (
-                torch.cos(_places(c)[0] * angle) * c
-                - torch.sin(_places(c)[0].abs() * angle) * c[..., _places(c)[1]]
+                torch.cos(_orders(c)[0] * angle) * c
+                - torch.sin(_orders(c)[0].abs() * angle) * c[..., _orders(c)[1]]
             )
         ),
         "you took the degree l for m: Y_l^m has m waves around the axis": _turn_by_degree,

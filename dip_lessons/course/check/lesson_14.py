@@ -102,7 +102,7 @@ bilinear = Exercise(
         "you are half a texel off: the centre of the first texel lies at ½, not at 0": (
             lambda texture, uv: _bilinear(texture, uv, half=0.0)
         ),
-        "you took one texel: mix the four whose centres are around the place": _nearest,
+        "you took one texel: mix the four whose centres are around the position": _nearest,
         "your texture ends at its border: it repeats, so the neighbour of the last column is the first": (
             lambda texture, uv: _bilinear(texture, uv, repeat=False)
         ),
@@ -112,7 +112,7 @@ bilinear = Exercise(
         "your two fractions are exchanged: that of x mixes left and right, that of y above and below": (
             lambda texture, uv: _bilinear(texture, uv, exchanged=True)
         ),
-        "one place in each row of the result, (N, C): turn yours around": (
+        "one position in each row of the result, (N, C): turn yours around": (
             lambda texture, uv: _bilinear(texture, uv).T
         ),
     },
