@@ -18,7 +18,7 @@ def is_whole(value: object) -> bool:
     [True, True, True, False, False, False]
     """
     boolean = isinstance(value, bool) or "bool" in str(getattr(value, "dtype", ""))
-    if boolean or getattr(value, "ndim", 0):
+    if boolean or getattr(value, "ndim", 0) != 0:
         return False
     try:
         operator.index(value)  # type: ignore[arg-type]
@@ -61,11 +61,11 @@ def height_width(size: int | Sequence[int], aspect: int = 1) -> tuple[int, int]:
     ((64, 64), (48, 81), (64, 128))
     """
     pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(pair) != 2 or not all(is_whole(n) and operator.index(n) > 0 for n in pair):  # type: ignore[arg-type]
+    if len(pair) != 2 or not all(is_whole(n) and operator.index(n) > 0 for n in pair):
         raise ValueError(
             f"size must be a positive int or (height, width) in pixels, as 224 or (180, 240); got {size!r}"
         )
-    height, width = (operator.index(n) for n in pair)  # type: ignore[arg-type]
+    height, width = (operator.index(n) for n in pair)
     return height, width if isinstance(size, (tuple, list)) else aspect * width
 
 

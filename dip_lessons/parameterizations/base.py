@@ -212,7 +212,7 @@ class Parameterization(nn.Module):
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         """A ``state_dict`` holds what can be adjusted, too, as it is now: the picture is not the same without."""
-        super()._save_to_state_dict(destination, prefix, keep_vars)  # type: ignore[no-untyped-call]
+        super()._save_to_state_dict(destination, prefix, keep_vars)
         for name in self.adjustable:
             destination[prefix + name] = torch.tensor(getattr(self, name), dtype=torch.float64, device="cpu")
 
@@ -220,7 +220,7 @@ class Parameterization(nn.Module):
         for name in self.adjustable:
             if prefix + name in state:  # a file of old has none
                 setattr(self, name, float(state.pop(prefix + name)))
-        super()._load_from_state_dict(state, prefix, *args)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state, prefix, *args)
 
     def checked(self, image: Tensor) -> Tensor:
         """``image`` as (B, C, H, W) on this device, or a ValueError that says what does not fit."""
@@ -245,7 +245,7 @@ def parameters_of(kind: type) -> dict[str, inspect.Parameter]:
     for base in kind.__mro__:
         if "__init__" not in vars(base):
             continue
-        _, *own = inspect.signature(base.__init__).parameters.values()
+        _, *own = inspect.signature(vars(base)["__init__"]).parameters.values()
         hands_on = any(p.kind is p.VAR_KEYWORD for p in own)
         # The base's decorrelate is a subclass's own affair: it names it if it has it.
         skipped = {"decorrelate"} if base is Parameterization and found else set()

@@ -99,7 +99,7 @@ def check_lr(lr: Any, groups: int = 1, *, zero: bool = False) -> float | tuple[f
     """
     several = isinstance(lr, (tuple, list))
     rates = lr if several else [lr]
-    numbers = all(isinstance(r, Real) and not isinstance(r, bool) and 0 <= r < math.inf for r in rates)
+    numbers = all(isinstance(r, Real) and not isinstance(r, bool) and 0 <= float(r) < math.inf for r in rates)
     if not numbers or (several and len(lr) != groups) or (not zero and 0 in rates):
         one_each = f", or {groups}, one for each group" if groups > 1 else ""
         raise ValueError(f"lr must be a number above 0{one_each}; got {lr!r}")
@@ -116,8 +116,8 @@ def check_optimizer(optimizer: object, lr: object, betas: object) -> None:
             f"optimizer must be one of {', '.join(OPTIMIZERS)}, or a function (parameters, lr) -> "
             f"torch.optim.Optimizer; got {optimizer!r}"
         )
-    pair = isinstance(betas, (tuple, list)) and len(betas) == 2 and all(isinstance(b, Real) for b in betas)
-    if not (pair and all(0 <= b < 1 for b in betas)):  # type: ignore[union-attr]
+    pair = betas if isinstance(betas, (tuple, list)) and len(betas) == 2 else ()
+    if not pair or not all(isinstance(b, Real) and 0 <= float(b) < 1 for b in pair):
         raise ValueError(f"betas must be two numbers, 0 or more and below 1, such as {BETAS}; got {betas!r}")
 
 

@@ -149,10 +149,10 @@ class Views(RandomViews):
                 (1 - float(scale), 1 + float(scale)) if isinstance(scale, Real) else tuple(map(float, scale))
             )
             changed["scale"] = span if len(span) == 2 else (0.0, 0.0)  # which is refused
-        if is_whole(crop := changed.get("crop")):
-            changed["crop"] = (operator.index(crop), operator.index(crop))
-        if is_whole(count := changed.get("count")):
-            changed["count"] = operator.index(count)
+        if is_whole(changed.get("crop")):
+            changed["crop"] = (operator.index(changed["crop"]),) * 2
+        if is_whole(changed.get("count")):
+            changed["count"] = operator.index(changed["count"])
         return changed
 
     def problems(self) -> Mapping[str, bool]:
