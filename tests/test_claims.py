@@ -37,7 +37,7 @@ def shown(notebook: dict) -> Iterator[str]:
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             yield plain("".join(output.get("text", "")))
-            for kind in ("text/plain", "text/html"):
+            for kind in ("text/plain", "text/markdown", "text/html"):
                 yield plain("".join(output.get("data", {}).get(kind, "")))
 
 
