@@ -16,6 +16,7 @@ from dip_lessons.mesh.solid import Solid
 from dip_lessons.sphere import harmonics as sh
 from dip_lessons.sphere.panorama import cameras
 from dip_lessons.sphere.picture import degree_scale
+from dip_lessons.stylegan import untrained
 
 EXPLICIT: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
 
@@ -62,6 +63,8 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "legendre": lambda: sh.legendre(3, CORNERS[0]),
     "degree_scale": lambda: degree_scale(3, 8),
     "cameras": lambda: cameras(*(90 * CORNERS.flatten()[:3, None])),
+    "an untrained StyleGAN3": lambda: tuple(untrained("stylegan3-r", 16).state_dict().values()),
+    "its picture": lambda: dip.StyleGAN(16, network=untrained("stylegan2", 16))(),
     "a picture": lambda: dip.assets.picture("chelsea", (24, 32)),
     "a picture of a tensor": lambda: dip.assets.picture(TEXTURE, 8),
     "pole measures": lambda: (dip.metrics.pole_energy(PANORAMA), dip.metrics.pole_spread(PANORAMA)),

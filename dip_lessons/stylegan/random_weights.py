@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..arguments import whole
+from ..hardware import no_autocast
 from . import stylegan2, stylegan3
 from .generator import Generator, Synthesis
 
@@ -23,6 +24,8 @@ MARGIN, TAPS = 10, 6  # samples around the picture; of a filter, for each step o
 FIRST_CUTOFF, FIRST_STOPBAND, LAST_STOPBAND = 2.0, 2**2.1, 2**0.3  # the last one times the last cutoff
 
 
+@no_autocast()
+@torch.inference_mode(False)
 @torch.no_grad()
 def untrained(
     kind: str = "stylegan3-r", size: int = 64, *, channels: int = 16, w_size: int = 32, seed: int = 0
@@ -141,8 +144,6 @@ def fill(network: nn.Module, generator: torch.Generator) -> None:
             state[name] = (
                 torch.full_like(state[name], 0.1) if name.endswith("strength") else 0.1 * state[name]
             )
-        if name.endswith("affine.weight"):
-            state[name] *= float(__import__("os").environ.get("AFF", "1"))
         if name.startswith("fc") and name.endswith("weight"):
             state[name] /= 0.01  # they are stored divided by the learning rate's multiplier
     if isinstance(network, stylegan3.SynthesisNetwork):
@@ -166,7 +167,7 @@ def measure(synthesis: Synthesis, w: Tensor) -> None:
             layer.magnitude_ema = x.square().mean()
             if not layer.rgb:
                 middle = layer(x, w[:, i + 1]).transpose(0, 1).flatten(1).median(dim=1).values
-                layer.bias -= middle / torch.where(middle > 0, math.sqrt(2), 0.2 * math.sqrt(2))
+                layer.bias -= torch.where(middle > 0, middle, 5 * middle) / math.sqrt(2)
                 x = layer(x, w[:, i + 1])
         rgb = [layer]
     picture = synthesis(w, synthesis.sizes[-1], [None] * len(synthesis.noisy_layers(synthesis.sizes[-1])))
