@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from textwrap import indent
 
 from docutils import nodes
 from latex2mathml.converter import convert
@@ -140,12 +141,18 @@ def visit_math_block(self: HTML5Translator, node: nodes.math_block) -> None:
 
 # --- the package ------------------------------------------------------------------------------------------
 
+FILES = re.compile(
+    r"^\w+(?:\.py|/)  +\S.*(?:\n.+)*", re.MULTILINE
+)  # a paragraph that begins with a file's name
+
 
 def read_docstring(
     app: Sphinx, kind: str, name: str, thing: object, options: dict[str, object], lines: list[str]
 ) -> None:
-    """Make reStructuredText of a docstring: Napoleon's sections, and |x| as it stands."""
+    """Make reStructuredText of a docstring: Napoleon's sections, a room's table of files, and |x| as it stands."""
     text, prompt, example = "\n".join(lines).partition(">>>")
+    if kind == "module":
+        text = FILES.sub(lambda table: "::\n\n" + indent(table[0], "    "), text)
     text = text.replace("|", "\\|") + prompt + example
     if kind not in ("attribute", "property"):  # in which Napoleon takes what precedes a colon for a type
         text = str(GoogleDocstring(text, Config(), app, kind, name, thing))
