@@ -65,6 +65,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "cameras": lambda: cameras(*(90 * CORNERS.flatten()[:3, None])),
     "an untrained StyleGAN3": lambda: tuple(untrained("stylegan3-r", 16).state_dict().values()),
     "its picture": lambda: dip.StyleGAN(16, network=untrained("stylegan2", 16))(),
+    "a whitened one": lambda: dip.StyleGAN(16, network=untrained("stylegan2", 16), whitened=True)(),
     "a picture": lambda: dip.assets.picture("chelsea", (24, 32)),
     "a picture of a tensor": lambda: dip.assets.picture(TEXTURE, 8),
     "pole measures": lambda: (dip.metrics.pole_energy(PANORAMA), dip.metrics.pole_spread(PANORAMA)),

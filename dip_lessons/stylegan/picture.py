@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..arguments import whole
+from ..hardware import no_autocast
 from ..networks import load_network
 from ..parameterizations.base import Parameterization
 from ..registry import enter
@@ -24,16 +25,21 @@ NOISES = ("fixed", "random", "none")
 
 
 @functools.lru_cache(maxsize=4)
+@no_autocast()
+@torch.inference_mode(False)  # what is kept serves gradients later
+@torch.no_grad()
 def spread(network: Generator) -> float:
     """How far a style lies from the mean: the root mean square of w − w̄ per coordinate, of 4,096 seeded z."""
     z = torch.randn(4096, network.z_size, generator=torch.Generator().manual_seed(0), **CPU).to(
         network.mean_w
     )
-    with torch.no_grad():
-        return float((network.mapping(z) - network.mean_w).square().mean().sqrt())
+    return float((network.mapping(z) - network.mean_w).square().mean().sqrt())
 
 
 @functools.lru_cache(maxsize=4)
+@no_autocast()
+@torch.inference_mode(False)  # what is kept serves gradients later
+@torch.no_grad()
 def cloud(network: Generator) -> Tensor:
     """The axes (W, W) of the cloud of styles: its principal directions as columns, as long as its standard deviation
     there; the strongest last. From 8,192 seeded z, in float64.
@@ -41,8 +47,7 @@ def cloud(network: Generator) -> Tensor:
     z = torch.randn(8192, network.z_size, generator=torch.Generator().manual_seed(0), **CPU).to(
         network.mean_w
     )
-    with torch.no_grad():
-        w = (network.mapping(z) - network.mean_w).double().cpu()
+    w = (network.mapping(z) - network.mean_w).double().cpu()
     variance, directions = torch.linalg.eigh(w.T @ w / len(w))
     return (directions * variance.clamp(min=1e-8 * variance[-1]).sqrt()).to(network.mean_w)
 
@@ -148,6 +153,7 @@ class StyleGAN(Parameterization):
             raise ValueError(f"noise_sd is a standard deviation and must be 0 or more; got {value!r}")
         self._noise_sd = float(value)
 
+    @no_autocast()
     @torch.no_grad()
     def latent_of(self, z: Tensor) -> Tensor:
         """The latent, as the parameters are, of the picture that G draws for each z (B, Z).
@@ -163,6 +169,7 @@ class StyleGAN(Parameterization):
             latent = torch.linalg.solve(cloud(self.network), (latent - self.network.mean_w).T).T
         return latent if self.space == "w" else latent[:, None].repeat(1, self.network.styles, 1)
 
+    @no_autocast()
     def styles(self, latent: Tensor | None = None) -> Tensor:
         """The styles that G is given: w̄ + ψ (w − w̄), (B, W) or, in w+ or with a cutoff, (B, styles, W).
 
