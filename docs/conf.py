@@ -152,7 +152,7 @@ def read_docstring(
     """Make reStructuredText of a docstring: Napoleon's sections, a room's table of files, and |x| as it stands."""
     text, prompt, example = "\n".join(lines).partition(">>>")
     if kind == "module":
-        text = FILES.sub(lambda table: "::\n\n" + indent(table[0], "    "), text)
+        text = FILES.sub(lambda table: ".. code-block:: text\n\n" + indent(table[0], "   "), text)
     text = text.replace("|", "\\|") + prompt + example
     if kind not in ("attribute", "property"):  # in which Napoleon takes what precedes a colon for a type
         text = str(GoogleDocstring(text, Config(), app, kind, name, thing))
