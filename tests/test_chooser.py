@@ -5,6 +5,7 @@ import html
 import io
 import types
 
+import ipywidgets
 import numpy as np
 import pytest
 import torch
@@ -22,10 +23,13 @@ def file_of(array: np.ndarray, kind: str = "PNG", **options: object) -> bytes:
 
 
 def choose(chooser: dip.PictureChooser, name: str, content: bytes) -> None:
-    """What ipywidgets 8 does when the page sends a file."""
+    """What ipywidgets does when the page sends a file: the one that is installed, 7 or 8."""
     now = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
     file = {"name": name, "type": "image/png", "size": len(content), "last_modified": now}
-    chooser._button.value = ({**file, "content": memoryview(content)},)
+    if ipywidgets.version_info[0] < 8:
+        chooser._button.set_trait("value", {name: {"metadata": file, "content": content}})
+    else:
+        chooser._button.value = ({**file, "content": memoryview(content)},)
 
 
 def test_what_both_versions_of_ipywidgets_hand_over() -> None:

@@ -24,6 +24,7 @@ TABLES = {
     "classes": "quality",
     "memory": "memory",
     "leftovers": "memory",
+    "imports": "package",
     "pictures": "package",
     "parameterizations": "package",
     "sphere": "package",

@@ -1,8 +1,10 @@
-"""What the package itself costs: pictures, parameterizations, spherical harmonics, meshes, the player, sliders."""
+"""What the package itself costs: its import, pictures, parameterizations, harmonics, meshes, the player, sliders."""
 
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -41,6 +43,19 @@ def pictures() -> None:
         wait(run.network.device)
         clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
         print(f"{name:<14} {layer:<12} {clock:9.1f} s {cpu:6.1f} s {160 / clock:9.1f}")
+
+
+def imports() -> None:
+    """CPU time of the package's import where torch and torchvision are there already: median of five processes."""
+    core = "dip.Fourier, dip.random_views, dip.channel, dip.load_network, dip.optimize, dip.metrics"
+    then = {"": "", " with the core": core, " with all names": "[getattr(dip, name) for name in dip.__all__]"}
+    print("\nbeyond torch and torchvision            CPU")
+    for what, used in then.items():
+        timed = f"start = time.process_time(); import dip_lessons as dip; {used}\nprint(time.process_time() - start)"
+        command = [sys.executable, "-c", f"import time, torch, torchvision; {timed}"]
+        spent = [float(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(5)]
+        bound = " (bound .15 s)" if used == core else ""
+        print(f"{'import dip_lessons' + what:<36} {statistics.median(spent):8.3f} s{bound}")
 
 
 def parameterizations() -> None:
