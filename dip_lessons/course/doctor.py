@@ -47,7 +47,7 @@ def findings() -> Iterator[Finding]:
     yield from package_findings()
     yield from kernel_findings()
     yield from device_findings()
-    yield from disk_findings()
+    yield from room_findings()
     yield from asset_findings()
     yield from address_findings()
 
@@ -76,12 +76,10 @@ def package_findings() -> Iterator[Finding]:
             # A host such as Colab brings a front end of its own, so the extra `lab` may be absent.
             yield Finding("broken" if needed else "note", name, "is not installed", advice)
             continue
-        fits = requirement.specifier.contains(version, prereleases=True)
-        yield (
-            Finding("ok", name, version)
-            if fits
-            else Finding("broken", name, f"{version}, not {wanted}", advice)
-        )
+        if requirement.specifier.contains(version, prereleases=True):
+            yield Finding("ok", name, version)
+        else:
+            yield Finding("broken", name, f"{version}, not {wanted}", advice)
 
 
 def kernel_findings() -> Iterator[Finding]:
@@ -93,46 +91,44 @@ def kernel_findings() -> Iterator[Finding]:
         return
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
-    advice = (
-        f"{sys.executable} -m pip install ipykernel && {sys.executable} -m ipykernel install --sys-prefix"
-    )
+    python = sys.executable
+    advice = f"{python} -m pip install ipykernel && {python} -m ipykernel install --sys-prefix"
     try:
         interpreter = KernelSpecManager().get_kernel_spec("python3").argv[0]
     except NoSuchKernel:
         yield Finding("broken", "kernel python3", "is not installed", advice)
         return
     # A bare name means "the Python that runs the server".
-    elsewhere = os.path.dirname(interpreter) not in ("", os.path.dirname(sys.executable))
-    if elsewhere:
-        yield Finding("note", "kernel python3", f"is another Python: {interpreter}", advice)
-    else:
+    if os.path.dirname(interpreter) in ("", os.path.dirname(python)):
         yield Finding("ok", "kernel python3", "is this Python")
+    else:
+        yield Finding("note", "kernel python3", f"is another Python: {interpreter}", advice)
 
 
 def device_findings() -> Iterator[Finding]:
-    """Add two numbers on the chosen device, and say how much memory there is."""
+    """Add two numbers on the chosen device."""
     where = device()
     try:
         torch.ones(2, device=where).sum().item()
     except RuntimeError as error:
         yield Finding("broken", "device", f"{where}: {error}", "update the driver, or ask for device='cpu'")
-        where = torch.device("cpu")
     else:
         yield Finding("ok", "device", describe(where))
-    amount = memory(torch.device("cpu"))
-    if amount is not None:
-        free = amount[0] / 1e9
-        scarce = free < 2
-        advice = "close other programs, and shut down kernels you no longer need" if scarce else ""
-        yield Finding("note" if scarce else "ok", "memory", f"{free:.1f} GB free", advice)
 
 
-def disk_findings() -> Iterator[Finding]:
-    """Say how much room is left for downloads and saved runs."""
-    free = shutil.disk_usage(Path.home()).free / 1e9
-    scarce = free < 1
-    advice = "make room: weights of one large network take about 0.5 GB" if scarce else ""
-    yield Finding("note" if scarce else "ok", "disk", f"{free:.1f} GB free in {Path.home()}", advice)
+def room_findings() -> Iterator[Finding]:
+    """Say how much memory is free, and how much room on the disk for downloads and saved runs."""
+    if amount := memory(torch.device("cpu")):
+        advice = "close other programs, and shut down kernels you no longer need"
+        yield room("memory", amount[0], 2e9, "free", advice)
+    advice = "make room: weights of one large network take about 0.5 GB"
+    yield room("disk", shutil.disk_usage(Path.home()).free, 1e9, f"free in {Path.home()}", advice)
+
+
+def room(what: str, free: int, least: float, words: str, advice: str) -> Finding:
+    """That so many bytes are free, with advice where that is little."""
+    found = f"{free / 1e9:.1f} GB {words}"
+    return Finding("ok", what, found) if free >= least else Finding("note", what, found, advice)
 
 
 def asset_findings() -> Iterator[Finding]:
@@ -146,9 +142,8 @@ def asset_findings() -> Iterator[Finding]:
             yield Finding("ok", folder, f"{whole} of {len(rows)} files are here and whole (sha256)")
         later = [row for row in rows if row.where is None and assets.ASSETS[row.name].wheel]
         if later:
-            yield Finding(
-                "note", folder, f"{len(later)} of {len(rows)} files are not here yet", later[0].advice
-            )
+            found = f"{len(later)} of {len(rows)} files are not here yet"
+            yield Finding("note", folder, found, later[0].advice)
         for row in rows:
             if row.intact is not True and row not in later:
                 found = f"{row.where} is corrupt: its sha256 does not hold" if row.where else "is not here"
