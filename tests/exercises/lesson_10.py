@@ -37,6 +37,11 @@ def laid_over(rgba, background, gamma):
     c, a = rgba.split([3, 1], dim=1)
     return ((1 - a) * c.pow(gamma) + a * background.pow(gamma)).pow(1 / gamma)
 """,
+        "no number where all is black": """
+def laid_over(rgba, background, gamma):
+    c, a = rgba.split([3, 1], dim=1)
+    return (a * c.pow(gamma) + (1 - a) * background.pow(gamma)).pow(1 / gamma)
+""",
         "no gradient reaches": """
 def laid_over(rgba, background, gamma):
     c, a = rgba.detach().split([3, 1], dim=1)

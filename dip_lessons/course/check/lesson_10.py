@@ -22,6 +22,19 @@ def _laid_over(rgba: Tensor, background: Tensor, gamma: float) -> Tensor:
     return (alpha * colours**gamma + (1 - alpha) * background**gamma) ** (1 / gamma)
 
 
+def _laid_safely(rgba: Tensor, background: Tensor, gamma: float) -> Tensor:
+    """The root of light bounded from below: its slope is infinite at 0."""
+    colours, alpha = rgba[:, :3], rgba[:, 3:]
+    return (alpha * colours**gamma + (1 - alpha) * background**gamma).clamp(min=1e-8) ** (1 / gamma)
+
+
+def _black(seed: int, channels: int) -> Tensor:
+    """With a corner whose colours are 0."""
+    picture = _drawn(seed, 1, channels, 9, 12)
+    picture[:, :3, :4, :4] = 0
+    return picture
+
+
 def _split(rgba: Tensor) -> tuple[Tensor, Tensor]:
     return rgba[:, :3], rgba[:, 3:]
 
@@ -59,10 +72,11 @@ def _without_background(rgba: Tensor, background: Tensor, gamma: float) -> Tenso
 
 laid_over = Exercise(
     "laid_over",
-    _laid_over,
+    _laid_safely,
     [
         lambda: (_drawn(0, 1, 4, 16, 16), _drawn(1, 1, 3, 16, 16), 2.2),
         lambda: (_drawn(2, 2, 4, 9, 12), _drawn(3, 1, 3, 1, 1), 1.8),
+        lambda: (_black(4, 4), _black(5, 3), 2.2),
     ],
     {
         "you mixed stored values: light adds up, so go to light first, with the power γ": _ignoring_gamma,
@@ -80,8 +94,12 @@ laid_over = Exercise(
         "you went to light with 1/γ and back with γ, the wrong way round": (
             lambda rgba, background, gamma: _laid_over(rgba, background, 1 / gamma)
         ),
+        "your gradient is no number where all is black: the root's slope is infinite at 0, so bound the light": (
+            _laid_over
+        ),
     },
     gradient=[0, 1],
+    atol=1e-3,
 )
 
 
