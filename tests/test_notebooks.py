@@ -60,7 +60,7 @@ def test_the_header_has_title_picture_table_and_badge(path, notebook):
 
 
 def test_it_is_small_executed_and_without_errors_or_widget_state(path, notebook):
-    assert path.stat().st_size <= 1_000_000
+    assert path.stat().st_size <= 2_500_000
     assert "widgets" not in notebook["metadata"]
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
     assert [o["ename"] for o in outputs(notebook) if o["output_type"] == "error"] == []
