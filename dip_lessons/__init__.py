@@ -33,11 +33,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, inside = _vocabulary()[name]
     owner = importlib.import_module(f".{module}" if module else __name__, __name__)
-    if inside in vars(owner):
-        value = getattr(owner, inside)
-    else:  # a module is part of the vocabulary itself
-        value = importlib.import_module(f".{inside}", owner.__name__)
-    globals()[name] = value
+    if inside not in vars(owner):  # a module is part of the vocabulary itself
+        importlib.import_module(f".{inside}", owner.__name__)
+    globals()[name] = value = getattr(owner, inside)
     return value
 
 

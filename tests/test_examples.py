@@ -101,7 +101,7 @@ def test_the_example_does_what_it_says(
     example = doctest.DocTestParser().get_doctest(text, {"torch": torch, "dip": dip}, name, None, None)
     if not example.examples and name in METHODS:  # its class's example may show it
         owner, _, method = name.rpartition(".")
-        shown = re.compile(rf"^\s*(>>>|\.\.\.) .*\.{method}\(", re.MULTILINE)
+        shown = re.compile(rf"^\s*(>>>|\.\.\.) .*(\.|def ){method}\(", re.MULTILINE)
         assert shown.search(inspect.getdoc(PUBLIC[owner]) or ""), f"{name} stands in no example"
         return
     assert example.examples, f"{name} has no example"

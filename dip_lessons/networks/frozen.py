@@ -22,13 +22,13 @@ def frozen(module: nn.Module) -> nn.Module:
     Raises TypeError for what is no module or cannot be copied, ValueError for parameters that have no shape yet.
 
     >>> from dip_lessons.networks.frozen import frozen
-    >>> linear = torch.nn.Linear(2, 2)
-    >>> frozen(linear).weight.requires_grad, linear.weight.requires_grad
+    >>> slope = torch.nn.PReLU()
+    >>> frozen(slope).weight.requires_grad, slope.weight.requires_grad
     (False, True)
     >>> frozen(torch.nn.LazyLinear(2))
     Traceback (most recent call last):
         ...
-    ValueError: LazyLinear has parameters without a shape (weight, ...): run it once on a picture ...
+    ValueError: LazyLinear has parameters without a shape (weight, ...): run it once on a picture...
     """
     name = type(module).__name__
     if not isinstance(module, nn.Module):
@@ -114,7 +114,7 @@ def differ(one: Any, other: Any) -> float | None:
 
     >>> from dip_lessons.networks.frozen import differ
     >>> differ(torch.ones(3), torch.ones(3) * (1 + 1e-6)), differ((torch.ones(3), 5), (torch.full((3,), 2.0), 5))
-    (None, 0.5)
+    (None, 1.0)
     """
     pairs = [[t.detach() for t in tree_leaves(out) if isinstance(t, Tensor)] for out in (one, other)]
     if [t.shape for t in pairs[0]] != [t.shape for t in pairs[1]]:

@@ -212,8 +212,8 @@ def as_map(name: str, a: Tensor, layout: Layout, pictures: int, size: Size, grid
     rows = layout.axes.index("N") if "N" in layout.axes else None
     if rows is None and len(a) == pictures:
         raise Refused(
-            f"{name} returns {tuple(a.shape)} for {pictures} picture{'s'[: pictures > 1]}, but its rows are no pictures: "
-            "parts of a picture are folded into the batch; ask for a layer before or after it"
+            f"{name} returns {tuple(a.shape)} for {pictures} picture{'s'[: pictures > 1]}, but its rows are no "
+            "pictures: parts of a picture are folded into the batch; ask for a layer before or after it"
         )
     if rows is None or a.ndim != len(layout.axes) or a.shape[rows] != pictures:
         return a
@@ -226,7 +226,8 @@ def as_map(name: str, a: Tensor, layout: Layout, pictures: int, size: Size, grid
     grid = grid if grid and math.prod(grid) == count else grid_of(count, size)
     if grid is None:
         raise Refused(
-            f"{name} returns {a.shape[2]} tokens for a picture of {size[0]} × {size[1]} px, of which {layout.others} are "
-            "no patches; the rest makes no grid of square patches: say how many stand before them, Network(…, prefix=…)"
+            f"{name} returns {a.shape[2]} tokens for a picture of {size[0]} × {size[1]} px, of which {layout.others} "
+            "are no patches; the rest makes no grid of square patches: say how many stand before them, "
+            "Network(…, prefix=…)"
         )
     return a[:, :, layout.first : layout.first + count].unflatten(2, grid)  # (N, C, h, w)

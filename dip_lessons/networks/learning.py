@@ -1,4 +1,4 @@
-"""What a network is found to do when it is made: sizes that it takes, shapes that come out, the module's own numbers."""
+"""What a network is found to do when it is made: sizes that it takes, shapes that come out, its own numbers."""
 
 from __future__ import annotations
 
@@ -100,8 +100,8 @@ def _try(network: Network, size: Size, own: nn.Module | None) -> Trial:
                 raise ValueError(
                     f"a copy of {network.name} computes something else than the module itself: on a random picture "
                     f"their outputs differ by {gap:.1g} of the largest number. What a module keeps outside its "
-                    "parameters and buffers (a counter, a function that holds another module, a random draw that is not "
-                    "torch's) may not be copied: keep it in the module"
+                    "parameters and buffers (a counter, a function that holds another module, a random draw that is "
+                    "not torch's) may not be copied: keep it in the module"
                 )
     return trial
 

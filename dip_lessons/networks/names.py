@@ -15,7 +15,7 @@ def named(module: nn.Module) -> dict[str, nn.Module]:
 
     >>> from dip_lessons.networks.names import named
     >>> act = torch.nn.ReLU()
-    >>> list(named(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), act, act)))
+    >>> list(named(torch.nn.Sequential(torch.nn.Identity(), act, act)))
     ['0', '1', '2']
     """
     return {name: part for name, part in module.named_modules(remove_duplicate=False) if name}

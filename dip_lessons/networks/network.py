@@ -80,8 +80,8 @@ class Network(nn.Module):
     (torch.Size([1, 3, 2, 2]), device(type='cpu'))
     >>> any(p.requires_grad for p in network.parameters())  # it is frozen; only pictures get gradients
     False
-    >>> dip.load_network(device="cpu").dtype
-    torch.float32
+    >>> network.dtype, network.channels
+    (torch.float32, 3)
     """
 
     mean: Tensor
@@ -329,5 +329,5 @@ class Network(nn.Module):
     def _silent(self, names: Iterable[str]) -> str:
         listed = ", ".join(sorted(names))
         if any(isinstance(part, torch.jit.ScriptModule) for part in self.module.modules()):
-            return f"{self.name} is TorchScript, which shows no layers inside ({listed}): wrap the module it was made of"
+            return f"{self.name} is TorchScript, which shows no layers inside ({listed}): wrap what it was made of"
         return f"{self.name} never runs {listed} in eval mode; ask for another layer"

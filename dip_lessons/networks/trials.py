@@ -68,10 +68,10 @@ def attempt(module: nn.Module, x: Tensor) -> tuple[Trial, Any, Exception | None]
     """Run a module on pictures, and note what comes out of every part; also what it returns, or the error.
 
     >>> from dip_lessons.networks.trials import Call, attempt
-    >>> conv = torch.nn.Conv2d(3, 4, 2, 2)
-    >>> trial, output, error = attempt(torch.nn.Sequential(conv), torch.rand(2, 3, 6, 8))
-    >>> trial.shapes[Call(conv, 1)], output.shape, error
-    ((2, 4, 3, 4), torch.Size([2, 4, 3, 4]), None)
+    >>> pool = torch.nn.AvgPool2d(2)
+    >>> trial, output, error = attempt(torch.nn.Sequential(pool), torch.ones(2, 3, 6, 8))
+    >>> trial.shapes[Call(pool, 1)], output.shape, error
+    ((2, 3, 3, 4), torch.Size([2, 3, 3, 4]), None)
     """
     trial = Trial((x.shape[2], x.shape[3]))
 

@@ -78,7 +78,7 @@ def show(
     Raises ValueError for what is no picture, and for another number of titles than of pictures.
 
     >>> picture = dip.Fourier(32)
-    >>> dip.show({"waves": picture(), "their mean": picture().mean(dim=(2, 3), keepdim=True)}, side=64)
+    >>> dip.show({"a": picture(), "b": picture().mean(dim=(2, 3), keepdim=True)}, side=64)
     A sheet of 134 × 86 pixels, shown in a notebook; dip.sheet(…).save(…) writes one.
     """
     page, buffer = sheet(images, titles, rows=rows, columns=columns, side=side), io.BytesIO()

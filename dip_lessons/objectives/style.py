@@ -134,8 +134,8 @@ def style(
 def content(activations: Activations) -> Objective:
     """How far a picture's content is from that of another one; a quantity to subtract.
 
-    The mean over layers of Σ|a − t| / Σ|t|, position by position: 0 for the picture itself, 1 for a picture that no channel
-    answers to. One middle layer is usual: it knows what is where, and no longer each brush stroke.
+    The mean over layers of Σ|a − t| / Σ|t|, position by position: 0 for the picture itself, 1 for a picture that no
+    channel answers to. One middle layer is usual: it knows what is where, and no longer each brush stroke.
 
     t is what the network sees in one view. With random views, the other picture must be seen in the same
     view at each step, so this objective is for runs without views; lesson 09 has one for runs with them.

@@ -29,9 +29,17 @@ class RandomViews:
     A subclass is a frozen dataclass, entered in the registry by ``@registry.enter("views")``, whose fields are what
     a run may change and is stored with; it says in ``see`` what is seen, and in ``problems`` what its fields may be.
 
+    >>> from dataclasses import dataclass
     >>> from dip_lessons.views import RandomViews
-    >>> issubclass(dip.Views, RandomViews), issubclass(dip.TangentViews, RandomViews)
-    (True, True)
+    >>> @dataclass(frozen=True)
+    ... class Mirrored(RandomViews):
+    ...     share: float = 0.5
+    ...     def see(self, image, generator):
+    ...         return image.flip(3) if torch.rand((), generator=generator) < self.share else image
+    ...     def problems(self):
+    ...         return {"share must lie in [0, 1]": not 0 <= self.share <= 1}
+    >>> Mirrored(share=1.0).checked()(torch.arange(3.0).view(1, 1, 1, 3), torch.Generator())
+    tensor([[[[2., 1., 0.]]]])
     """
 
     before: tuple[Transform, ...] = field(default=(), kw_only=True, repr=False)
@@ -57,7 +65,11 @@ class RandomViews:
 
     @classmethod
     def written_out(cls, changed: dict[str, Any]) -> dict[str, Any]:
-        """Fields as they are kept, where there is a shorter way to say them (one number for a pair)."""
+        """Fields as they are kept, where there is a shorter way to say them (one number for a pair).
+
+        >>> dip.Views.written_out({"scale": 0.5})
+        {'scale': (0.5, 1.5)}
+        """
         return changed
 
     def checked(self) -> Self:
