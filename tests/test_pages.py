@@ -13,7 +13,10 @@ from dip_lessons.course.commands import main
 
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-PAGES = [ROOT / name for name in ("README.md", "TEACHING.md", "CONTRIBUTING.md", "data/README.md")]
+PAGES = [
+    ROOT / name
+    for name in ("README.md", "TEACHING.md", "CONTRIBUTING.md", "data/README.md", "tests/README.md")
+]
 PAGES += [ROOT / "notebooks" / "glossary.md", *LESSONS]
 LINK = re.compile(r"\]\(([^()\s]+)\)|\b(?:src|href)=\"([^\"]+)\"|^\[[^\]]+\]:\s+(\S+)", re.MULTILINE)
 WORDS = {
