@@ -1,6 +1,6 @@
 """Every parameterization at the same tasks: what the table of lesson 15 is drawn from.
 
-    python -m dip_lessons.benchmark parameterizations.npz
+    python -m dip_lessons.course.benchmark parameterizations.npz
 
 makes the file anew, in half an hour of one CPU core; stopped, it goes on where it was. The lesson
 reads it with :func:`load` and repeats a part of it with :func:`trial`.
@@ -532,7 +532,7 @@ def picture(stored: dict[str, np.ndarray], *of: object) -> Tensor:
 
 def _main() -> int:
     """Make the file; the exit status is 1 while something is left to do."""
-    parser = argparse.ArgumentParser(prog="python -m dip_lessons.benchmark", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m dip_lessons.course.benchmark", description=__doc__)
     parser.add_argument("out", type=Path, help="the .npz to write")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after so long")
     parser.add_argument(
