@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dip_lessons import objectives
-from dip_lessons.networks import LOGITS
+from dip_lessons.networks import OUTPUT as LOGITS
 from dip_lessons.notebook.player import replay
 from dip_lessons.objectives import (
     PICTURE,
