@@ -244,7 +244,9 @@ def _of_channel(
     def value(activations: Activations) -> Tensor:
         a = activations[layer]
         if index >= a.shape[1]:
-            raise IndexError(f"{name} {index} does not exist: {layer.strip('<>')} has {a.shape[1]}, counted from 0")
+            raise IndexError(
+                f"{name} {index} does not exist: {layer.strip('<>')} has {a.shape[1]}, counted from 0"
+            )
         return reduce(a[:, index])
 
     arguments = ", ".join(map(repr, (layer, index, *place)))
