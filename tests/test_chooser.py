@@ -26,7 +26,7 @@ def choose(chooser: dip.PictureChooser, name: str, content: bytes) -> None:
     """What ipywidgets does when the page sends a file: the one that is installed, 7 or 8."""
     now = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
     file = {"name": name, "type": "image/png", "size": len(content), "last_modified": now}
-    if ipywidgets.version_info[0] < 8:
+    if int(ipywidgets.__version__.split(".")[0]) < 8:
         chooser._button.set_trait("value", {name: {"metadata": file, "content": content}})
     else:
         chooser._button.value = ({**file, "content": memoryview(content)},)
