@@ -28,7 +28,7 @@ project = "dip_lessons"
 author = "the authors of dip_lessons"
 version = release = dip_lessons.__version__
 root_doc = "README"
-include_patterns = ["*.md", "data/README.md", "tests/README.md", "tests/bench/README.md"]
+include_patterns = ["*.md", "data/README.md", "tests/README.md", "tests/bench/README.md", "docs/claims.md"]
 include_patterns += ["docs/reference/**.rst", "notebooks/*.ipynb", "notebooks/glossary.md"]
 exclude_patterns = ["docs/build", ".*", "dip_lessons"]  # not to be searched for pages
 html_math_renderer = "mathml"
@@ -108,7 +108,7 @@ def contents() -> str:
         first = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
         title = first.splitlines()[0].removeprefix("# ").partition(":")[0]
         lessons.append(f"{path.stem[:2]} {title} <notebooks/{path.stem}>")
-    about = ["TEACHING", "CONTRIBUTING", "data/README", "tests/README", "tests/bench/README"]
+    about = ["TEACHING", "CONTRIBUTING", "data/README", "tests/README", "tests/bench/README", "docs/claims"]
     parts = {
         "Lessons": [*lessons, "notebooks/glossary"],
         "Reference": ["docs/reference/index"],

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from .network import Network
 
 TWO_SIZES = ((64, 128), (128, 192))  # height and width change, in ways that tell them apart
-ONE_SIZE = (224, 32, 28, 64, 128, 256, 299, 384, 48, 96, 160, 192, 240, 336, 448, 512, 518)  # the usual ones first
+# The usual ones first.
+ONE_SIZE = (224, 32, 28, 64, 128, 256, 299, 384, 48, 96, 160, 192, 240, 336, 448, 512, 518)
 
 
 def learn(network: Network, own: nn.Module | None, size: Size | None) -> list[Trial]:
