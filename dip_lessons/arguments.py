@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -51,6 +52,18 @@ def whole(value: Any, name: str, low: int = 0, high: int | None = None, *, such_
         example = "" if such_as is None else f", such as {such_as}"
         raise ValueError(f"{name} must be a whole number, {bounds}{example}; got {value!r}")
     return operator.index(value)
+
+
+def finite_decay(value: Any) -> float:
+    """An exponent of the fall with frequency or degree, or a ValueError that says what was expected.
+
+    >>> from dip_lessons.arguments import finite_decay
+    >>> finite_decay(1)
+    1.0
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"decay must be a finite number, such as 1 for natural pictures; got {value!r}")
+    return float(value)
 
 
 def height_width(size: int | Sequence[int], aspect: int = 1) -> tuple[int, int]:

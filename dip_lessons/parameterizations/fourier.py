@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..arguments import finite_decay
 from ..registry import enter
 from .base import Parameterization
 
@@ -116,9 +116,7 @@ class Fourier(Parameterization):
 
     @decay.setter
     def decay(self, value: float) -> None:
-        if not math.isfinite(value):
-            raise ValueError(f"decay must be a finite number, such as 1 for natural pictures; got {value!r}")
-        self._decay = float(value)
+        self._decay = finite_decay(value)
         scale = spectrum_scale(*self.size, self._decay) / 4
         # For the real and for the imaginary part, laid out: a product with what is expanded takes longer.
         scale = torch.stack([scale, scale], dim=-1)

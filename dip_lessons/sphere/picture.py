@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..arguments import height_width, is_whole
+from ..arguments import finite_decay, height_width, is_whole
 from ..parameterizations.base import Parameterization
 from ..parameterizations.color import to_image
 from ..registry import enter
@@ -93,9 +93,7 @@ class SphericalHarmonics(Parameterization):
 
     @decay.setter
     def decay(self, value: float) -> None:
-        if not math.isfinite(value):
-            raise ValueError(f"decay must be a finite number, such as 1 for natural pictures; got {value!r}")
-        self._decay = float(value)
+        self._decay = finite_decay(value)
         self.constant("scale", degree_scale(self.degree, self.size[0], self._decay))
 
     def raw(self, size: tuple[int, int] | None = None) -> Tensor:
