@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dip_lessons.course.check import Exercise
+from dip_lessons.course.check import Exercise, Experiment
 
 
 def case():
@@ -80,3 +80,39 @@ def test_checking_leaves_the_global_generator_alone():
     torch.manual_seed(3)
     square(lambda x: x)
     assert torch.equal(torch.rand(2), expected)
+
+
+climb = Experiment(
+    "climb",
+    lambda climb, top: climb(torch.tensor(0.0), lambda x: -((x - top) ** 2)),
+    lambda reached, top: (
+        f"it ends at {float(reached):.1f}, the top is at {top:.1f}" if abs(reached - top) > 0.1 else None
+    ),
+    [lambda: (3.0,), lambda: (-2.0,)],
+)
+
+
+def ascend(x, function, sign=1):
+    for _ in range(100):
+        x = x.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(function(x), x)
+        x = x + sign * 0.1 * gradient
+    return x
+
+
+def test_an_experiment_measures_what_comes_out():
+    assert climb(ascend).state == "correct"
+    assert climb(lambda x, function: x).message == "it ends at 0.0, the top is at 3.0"
+    assert climb(lambda x, function: x * torch.nan).message.startswith("what comes out holds NaN")
+    assert climb(lambda x, function: torch.tensor(3.0)).message == "it ends at 3.0, the top is at -2.0"
+    assert "line" in climb(lambda x, function: x / None).message
+    assert climb(3).message.startswith("hand in the function itself")
+
+
+def test_an_experiment_that_nobody_attempted():
+    def stub(x, function):
+        raise NotImplementedError
+
+    assert climb(stub).state == "unattempted"
+    with pytest.raises(ValueError, match="climb has 2 cases; got outcomes of 1"):
+        climb.judge(climb.outcomes(ascend)[:1])

@@ -16,6 +16,6 @@ from .lesson_12 import *  # noqa: F403
 from .lesson_13 import *  # noqa: F403
 from .lesson_14 import *  # noqa: F403
 from .lesson_15 import *  # noqa: F403
-from .verdict import Exercise, Verdict
+from .verdict import Exercise, Experiment, Verdict
 
-__all__ = ["Exercise", "Verdict"]
+__all__ = ["Exercise", "Experiment", "Verdict"]

@@ -125,19 +125,11 @@ class Exercise:
         >>> double.judge(double.outcomes(lambda x: x + x))
         ✅ double: right
         """
-        whole = len(outcomes) == len(self.cases) or (
-            outcomes and (outcomes[-1].stopped or outcomes[-1].unattempted)
-        )
-        if not whole:
-            raise ValueError(f"{self.name} has {len(self.cases)} cases; got outcomes of {len(outcomes)}")
+        self._expect_all(outcomes)
         first: dict[str, dict[str, Tensor]] = {}
         for outcome, case in zip(outcomes, self.cases, strict=False):
-            if outcome.unattempted:
-                return Verdict(
-                    self.name, "unattempted", "not attempted yet: write your answer in the cell above"
-                )
-            if outcome.stopped:
-                return self._wrong(outcome.stopped)
+            if verdict := self._without_value(outcome):
+                return verdict
             target = self._evaluate(self.target, case)
             pictures = self._draw(outcome.value, target.value)
             if problem := self._compare(outcome.value, target.value):
@@ -159,6 +151,16 @@ class Exercise:
                     return self._wrong(what, **pictures)
             first = first or pictures
         return Verdict(self.name, "correct", "right", **first)
+
+    def _expect_all(self, outcomes: Sequence[Outcome]) -> None:
+        stopped = outcomes and (outcomes[-1].stopped or outcomes[-1].unattempted)
+        if len(outcomes) != len(self.cases) and not stopped:
+            raise ValueError(f"{self.name} has {len(self.cases)} cases; got outcomes of {len(outcomes)}")
+
+    def _without_value(self, outcome: Outcome) -> Verdict | None:
+        if outcome.unattempted:
+            return Verdict(self.name, "unattempted", "not attempted yet: write your answer in the cell above")
+        return self._wrong(outcome.stopped) if outcome.stopped else None
 
     def _evaluate(self, function: Callable, case: Callable[[], tuple]) -> Outcome:
         arguments = case()
@@ -247,6 +249,55 @@ class Exercise:
 
     def _wrong(self, message: str, **drawn: dict[str, Tensor]) -> Verdict:
         return Verdict(self.name, "wrong", message, **drawn)
+
+
+class Experiment(Exercise):
+    """A question with many right answers: what the learner built is put to use, and what comes out is measured.
+
+    Args:
+        name: of the function or class that the learner writes.
+        measure: (answer, *arguments of a case) → a tensor of numbers, what the answer does there.
+        fault: (those numbers, *arguments of the case) → what is wrong with them, as a hint, or None.
+        cases: each makes a fresh tuple of arguments, the same ones each time.
+
+    >>> climb = dip.check.Experiment(
+    ...     "climb",
+    ...     measure=lambda climb: climb(torch.tensor(0.0)) - 3,
+    ...     fault=lambda distance: "it ends more than 0.1 from the top, 3" if abs(distance) > 0.1 else None,
+    ... )
+    >>> climb(lambda x: x + 3.05)
+    ✅ climb: right
+    >>> climb(lambda x: x - 3)
+    ❌ climb: it ends more than 0.1 from the top, 3
+    """
+
+    def __init__(
+        self,
+        name: str,
+        measure: Callable[..., Tensor],
+        fault: Callable[..., str | None],
+        cases: Sequence[Callable[[], tuple]] = (tuple,),
+    ) -> None:
+        super().__init__(name, target=measure, cases=cases)
+        self.measure, self.fault = measure, fault
+
+    def outcomes(self, answer: Callable) -> list[Outcome]:
+        """What comes out in each case, in order, as far as the first at which the answer stops."""
+        if not callable(answer):
+            return super().outcomes(answer)
+        return super().outcomes(lambda *arguments: self.measure(answer, *arguments))
+
+    def judge(self, outcomes: Sequence[Outcome]) -> Verdict:
+        """Look for a fault in each case; outcomes may come from another process, as :meth:`Exercise.judge` says."""
+        self._expect_all(outcomes)
+        for outcome, case in zip(outcomes, self.cases, strict=False):
+            if verdict := self._without_value(outcome):
+                return verdict
+            if not isinstance(outcome.value, Tensor) or not outcome.value.isfinite().all():
+                return self._wrong("what comes out holds NaN or infinite numbers, or is not a tensor")
+            if hint := self.fault(outcome.value, *case()):
+                return self._wrong(hint)
+        return Verdict(self.name, "correct", "right")
 
 
 def _kind(value: object) -> str:
