@@ -7,6 +7,9 @@ from .course import check as check
 from .course.environment import budget as budget
 from .course.environment import by_budget as by_budget
 from .course.environment import setup as setup
+from .course.predict import Prediction as Prediction
+from .course.predict import predict as predict
+from .course.predict import predictions as predictions
 from .hardware import device as device
 from .mesh.export import save_mesh as save_mesh
 from .mesh.mesh import Mesh as Mesh

@@ -80,11 +80,7 @@ class Card:
         main = _row("main", [self.picture, classed("side", widgets.VBox([*side, self.ticker]))])
         head = classed("head", widgets.HTML(HEAD + self._caption))
         self.box = classed("player", widgets.VBox([head, main, self.status, self.note]))
-        for widget in within(self.box):
-            # ipykernel 7.4 sends what the page says about a widget to the subshell that asked for the widget's
-            # last change. After a reload that one is gone, and every click with it; the page's own is right.
-            if hasattr(widget.comm, "_reply_subshell_for"):
-                widget.comm._reply_subshell_for = None
+        reachable(self.box)
 
     def _handler(self, handle: Callable[..., None]) -> Callable[..., None]:
         """``handle`` for what the page sends. Nothing that it raises may leave it: it would be shown nowhere."""
@@ -239,6 +235,15 @@ def within(box: widgets.DOMWidget) -> list[widgets.DOMWidget]:
     for widget in found:
         found += getattr(widget, "children", ())
     return found
+
+
+def reachable(box: widgets.DOMWidget) -> None:
+    """Have the page reach a box and all that is in it, also when it was loaded again."""
+    for widget in within(box):
+        # ipykernel 7.4 sends what the page says about a widget to the subshell that asked for the widget's
+        # last change. After a reload that one is gone, and every click with it; the page's own is right.
+        if hasattr(widget.comm, "_reply_subshell_for"):
+            widget.comm._reply_subshell_for = None
 
 
 def take_away(box: widgets.DOMWidget) -> None:
