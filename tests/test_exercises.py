@@ -42,14 +42,26 @@ def run(source, name):
     return getattr(dip.check, name)(namespace[name])
 
 
-def planted():
+def handed_in():
+    """(lesson, its module of answers) of each file in tests/exercises."""
     for file in sorted((ROOT / "tests" / "exercises").glob("lesson_*.py")):
         spec = importlib.util.spec_from_file_location(file.stem, file)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
+        yield file.stem, module
+
+
+def planted():
+    for lesson, module in handed_in():
         for name, answers in module.WRONG.items():
             for hint, source in answers.items():
-                yield pytest.param(name, hint, source, id=f"{file.stem}-{name}-{hint[:24]}")
+                yield pytest.param(name, hint, source, id=f"{lesson}-{name}-{hint[:24]}")
+
+
+def good():
+    for lesson, module in handed_in():
+        for name, source in getattr(module, "RIGHT", {}).items():
+            yield pytest.param(name, source, id=f"{lesson}-{name}")
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
@@ -61,6 +73,12 @@ def test_each_lesson_has_two_exercises(notebook):
 def test_the_solution_is_right_and_the_stub_unattempted(notebook, name, stub, solution):
     assert run(stub, name).state == "unattempted"
     verdict = run(solution, name)
+    assert verdict.state == "correct", verdict
+
+
+@pytest.mark.parametrize(("name", "source"), list(good()))
+def test_an_answer_that_is_written_otherwise_is_right_too(name, source):
+    verdict = run(source, name)
     assert verdict.state == "correct", verdict
 
 
