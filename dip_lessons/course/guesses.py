@@ -73,6 +73,8 @@ class Number(Kind):
     def __init__(self, ends: object, within: float | None) -> None:
         self.low, self.high = interval(ends, "number")
         self.within = (self.high - self.low) / 10 if within is None else finite(within, "within")
+        if self.within < 0:
+            raise ValueError(f"within must be how far off a right number may be, 0 or more; got {within!r}")
         self.rule = f"right within ±{brief(self.within)}"
 
     def ask(self) -> Asked:
@@ -167,7 +169,7 @@ class Order(Kind):
         return classed("order", widgets.VBox([row, line])), read
 
     def outcome(self, result: Any) -> list[str]:
-        if isinstance(result, str) or sorted(map(str, result)) != sorted(self.items):
+        if not isinstance(result, (list, tuple)) or sorted(map(str, result)) != sorted(self.items):
             raise ValueError(f"the answer must be {self.items} in the right order; got {result!r}")
         return [*map(str, result)]
 
@@ -232,10 +234,10 @@ class Curve(Kind):
         keys.layout.width = "480px"
 
         def read() -> tuple[list[float], list[float]]:
-            if None in heights:
-                raise ValueError("Draw the curve: press the mouse's button and move it from left to right.")
             low, high = self.y
-            values = [round(low + (high - low) * h, 6) for h in heights]
+            values = [round(low + (high - low) * h, 6) for h in heights if h is not None]
+            if not values:
+                raise ValueError("Draw the curve: press the mouse's button and move it from left to right.")
             return np.linspace(*self.x, COLUMNS).tolist(), values
 
         return classed("curve", widgets.VBox([drawing, drawn, keys])), read
