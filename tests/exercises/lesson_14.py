@@ -1,4 +1,34 @@
-"""Planted wrong answers to lesson 14: {exercise: {words of the hint it must get: source}}."""
+"""Planted wrong answers to lesson 14: {exercise: {words of the hint it must get: source}}; and good ones."""
+
+LOOKUP = """
+def bilinear(texture, uv):
+    C, H, W = texture.shape
+    x, y = uv[:, 0] * W - 0.5, (1 - uv[:, 1]) * H - 0.5
+    j, i = x.floor().long(), y.floor().long()
+    a, b = x - x.floor(), y - y.floor()
+    upper = torch.lerp(texture[:, i % H, j % W], texture[:, i % H, (j + 1) % W], a)
+    lower = torch.lerp(texture[:, (i + 1) % H, j % W], texture[:, (i + 1) % H, (j + 1) % W], a)
+    return torch.lerp(upper, lower, b).T
+"""
+COVERAGE = """
+def soft_coverage(corners, points, softness):
+    whole = torch.linalg.det(torch.cat([corners, torch.ones(3, 1)], dim=1)).sign()
+    distances = []
+    for a, b in zip(corners, corners[[1, 2, 0]]):
+        (ex, ey), (qx, qy) = b - a, (points - a).T
+        distances.append(whole * (ex * qy - ey * qx) / (b - a).norm())
+    distance = torch.stack(distances).min(dim=0).values
+    return torch.sigmoid(distance / softness)
+"""
+RIGHT = {
+    "perspective_weights": """
+def perspective_weights(screen, depth):
+    b = screen * (1 / depth)
+    return b / (b @ torch.ones(3, 1))
+""",
+    "bilinear": LOOKUP,
+    "soft_coverage": COVERAGE,
+}
 
 WRONG = {
     "perspective_weights": {
@@ -27,25 +57,9 @@ def perspective_weights(screen, depth):
 """,
     },
     "bilinear": {
-        "stands on its head": """
-def bilinear(texture, uv):
-    return dip.check.bilinear.target(texture.flip(1), uv)
-""",
-        "half a texel off": """
-def bilinear(texture, uv):
-    h, w = texture.shape[1:]
-    return dip.check.bilinear.target(texture, uv + torch.tensor([0.5 / w, -0.5 / h]))
-""",
-        "fractions are exchanged": """
-def bilinear(texture, uv):
-    C, H, W = texture.shape
-    x, y = uv[:, 0] * W - 0.5, (1 - uv[:, 1]) * H - 0.5
-    j, i = x.floor().long(), y.floor().long()
-    a, b = y - i, x - j
-    upper = (1 - a) * texture[:, i % H, j % W] + a * texture[:, i % H, (j + 1) % W]
-    lower = (1 - a) * texture[:, (i + 1) % H, j % W] + a * texture[:, (i + 1) % H, (j + 1) % W]
-    return ((1 - b) * upper + b * lower).T
-""",
+        "stands on its head": LOOKUP.replace("(1 - uv[:, 1])", "uv[:, 1]"),
+        "half a texel off": LOOKUP.replace(" - 0.5", ""),
+        "fractions are exchanged": LOOKUP.replace("a, b =", "b, a ="),
         "you took one texel": """
 def bilinear(texture, uv):
     h, w = texture.shape[1:]
@@ -57,60 +71,24 @@ def bilinear(texture, uv):
     grid = (uv * torch.tensor([2, -2]) + torch.tensor([-1, 1]))[None, None]
     return F.grid_sample(texture[None], grid, padding_mode="border", align_corners=False)[0, :, 0].T
 """,
-        "exchanged u and v": """
-def bilinear(texture, uv):
-    return dip.check.bilinear.target(texture, uv[:, [1, 0]])
-""",
-        "turn yours around": """
-def bilinear(texture, uv):
-    return dip.check.bilinear.target(texture, uv).T
-""",
+        "exchanged u and v": LOOKUP.replace("C, H, W =", "uv = uv.flip(1)\n    C, H, W ="),
+        "take `.floor()` first": LOOKUP.replace("x - x.floor(), y - y.floor()", "x - j, y - i").replace(
+            ".floor().long()", ".long()"
+        ),
+        "from the wrong side": LOOKUP.replace("x - x.floor(), y - y.floor()", "j + 1 - x, i + 1 - y"),
+        "turn yours around": LOOKUP.replace("b).T", "b)"),
     },
     "soft_coverage": {
-        "multiplied three soft edges": """
-def soft_coverage(corners, points, softness):
-    covered = 1.0
-    whole = torch.linalg.det(torch.cat([corners, torch.ones(3, 1)], dim=1)).sign()
-    for a, b in zip(corners, corners[[1, 2, 0]]):
-        (ex, ey), (qx, qy) = b - a, (points - a).T
-        covered = covered * torch.sigmoid(whole * (ex * qy - ey * qx) / (b - a).norm() / softness)
-    return covered
-""",
-        "hard edges": """
-def soft_coverage(corners, points, softness):
-    soft = dip.check.soft_coverage.target(corners, points, softness)
-    return (soft > 0.5).float()
-""",
-        "no distances": """
-def soft_coverage(corners, points, softness):
-    along = corners.roll(-1, 0) - corners
-    to = points[:, None] - corners
-    e = along[:, 0] * to[..., 1] - along[:, 1] * to[..., 0]
-    e = e * torch.sign(e.sum(1)[:1])
-    return torch.sigmoid(e.min(dim=1).values / softness)
-""",
-        "one order only": """
-def soft_coverage(corners, points, softness):
-    along = corners.roll(-1, 0) - corners
-    to = points[:, None] - corners
-    e = (along[:, 0] * to[..., 1] - along[:, 1] * to[..., 0]) / along.norm(dim=1)
-    return torch.sigmoid(e.min(dim=1).values / softness)
-""",
-        "smallest decides": """
-def soft_coverage(corners, points, softness):
-    along = corners.roll(-1, 0) - corners
-    to = points[:, None] - corners
-    e = (along[:, 0] * to[..., 1] - along[:, 1] * to[..., 0]) / along.norm(dim=1)
-    e = e * torch.sign(e[:, :1].sum() * 0 + torch.linalg.det(along[:2]))
-    return torch.sigmoid(e.max(dim=1).values / softness)
-""",
-        "a wider edge": """
-def soft_coverage(corners, points, softness):
-    return dip.check.soft_coverage.target(corners, points, 1 / softness)
-""",
-        "your inside is outside": """
-def soft_coverage(corners, points, softness):
-    return 1 - dip.check.soft_coverage.target(corners, points, softness)
-""",
+        "multiplied three soft edges": COVERAGE.replace(
+            "return torch.sigmoid(distance / softness)",
+            "return torch.sigmoid(torch.stack(distances) / softness).prod(dim=0)",
+        ),
+        "hard edges": COVERAGE.replace("torch.sigmoid(distance / softness)", "(distance > 0).float()"),
+        "no distances": COVERAGE.replace(" / (b - a).norm()", ""),
+        "one order only": COVERAGE.replace("whole * (", "("),
+        "sign of the whole triangle's area": COVERAGE.replace("whole * (", "-1 * ("),
+        "smallest decides": COVERAGE.replace("min(dim=0)", "max(dim=0)"),
+        "a wider edge": COVERAGE.replace("distance / softness", "distance * softness"),
+        "your inside is outside": COVERAGE.replace("sigmoid(distance", "sigmoid(-distance"),
     },
 }

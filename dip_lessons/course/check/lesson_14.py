@@ -57,12 +57,16 @@ def _bilinear(
     upward: bool = True,
     repeat: bool = True,
     exchanged: bool = False,
+    cut: bool = False,
+    flipped: bool = False,
 ) -> Tensor:
     height, width = texture.shape[1:]
     x = uv[:, 0] * width - half
     y = (1 - uv[:, 1] if upward else uv[:, 1]) * height - half
-    column, row = x.floor().long(), y.floor().long()
+    column, row = (x.long(), y.long()) if cut else (x.floor().long(), y.floor().long())
     right, below = (x - column)[:, None], (y - row)[:, None]
+    if flipped:
+        right, below = 1 - right, 1 - below
     if exchanged:
         right, below = below, right
 
@@ -112,6 +116,12 @@ bilinear = Exercise(
         "your two fractions are exchanged: that of x mixes left and right, that of y above and below": (
             lambda texture, uv: _bilinear(texture, uv, exchanged=True)
         ),
+        "`.long()` cuts towards 0, and so -0.3 goes to 0 where it should go to -1: take `.floor()` first": (
+            lambda texture, uv: _bilinear(texture, uv, cut=True)
+        ),
+        "your fractions count from the wrong side: at a fraction of 0 the left and upper texel has all the weight": (
+            lambda texture, uv: _bilinear(texture, uv, flipped=True)
+        ),
         "one position in each row of the result, (N, C): turn yours around": (
             lambda texture, uv: _bilinear(texture, uv).T
         ),
@@ -156,6 +166,11 @@ soft_coverage = Exercise(
         "your triangle is right for corners in one order only: with the other order all three signs are turned": (
             lambda corners, points, softness: torch.sigmoid(
                 _distances(corners, points, turned=False).amin(dim=1) / softness
+            )
+        ),
+        "your triangle is right for corners in one order only: multiply by the sign of the whole triangle's area": (
+            lambda corners, points, softness: torch.sigmoid(
+                (-_distances(corners, points, turned=False)).amin(dim=1) / softness
             )
         ),
         "you took the largest of the three distances: a point is inside if it is inside of all three edges, so the "
