@@ -1,4 +1,27 @@
-"""Planted wrong answers to lesson 07: {exercise: {words of the hint it must get: source}}."""
+"""Planted wrong answers to lesson 07: {exercise: {words of the hint it must get: source}}; and good ones."""
+
+RIGHT = {
+    "receptive_field": """
+def receptive_field(layers):
+    side = 1
+    for kernel, stride in reversed(layers):
+        side = (side - 1) * stride + kernel
+    return side
+""",
+    "freeing_objective": """
+def freeing_objective(x):
+    values = []
+    for a in x:
+        values.append(a.relu().mean() if a.max() > 0 else F.softplus(a).mean())
+    return torch.stack(values)
+""",
+    "direction_objective": """
+def direction_objective(activation, vector, power):
+    a = activation.movedim(1, -1)
+    cosine = F.cosine_similarity(a, vector, dim=-1).clamp(min=0.1)
+    return ((a @ vector) * cosine**power).flatten(1).mean(dim=1)
+""",
+}
 
 WRONG = {
     "receptive_field": {
@@ -8,6 +31,13 @@ def receptive_field(layers):
     for kernel, stride in layers:
         side = side + kernel - 1
     return side
+""",
+        "layer's own stride": """
+def receptive_field(layers):
+    r = 1
+    for k, s in layers:
+        r += (k - 1) * s
+    return r
 """,
         "strides multiply": """
 def receptive_field(layers):
@@ -48,53 +78,34 @@ def receptive_field(layers):
     return jump
 """,
     },
-    "redirect_gradient": {
-        "ReLU's own gradient": """
-def redirect_gradient(x, grad):
-    return torch.where(x > 0, grad, torch.zeros_like(grad))
+    "freeing_objective": {
+        "flat below 0, and": """
+def freeing_objective(x):
+    return x.clamp(min=0).mean(dim=(1, 2))
 """,
-        "let everything through": """
-def redirect_gradient(x, grad):
-    result = grad * (x > 0)
-    for i in range(len(x)):
-        if not result[i].any():
-            result[i] = grad[i]
-    return result
+        "positions with x < 0 get a gradient": """
+def freeing_objective(x):
+    return F.leaky_relu(x, 0.1).mean(dim=(1, 2))
+""",
+        "decide for each picture by itself": """
+def freeing_objective(x):
+    if (x > 0).any():
+        return x.relu().mean(dim=(1, 2))
+    return x.mean(dim=(1, 2))
 """,
         "sign is turned round": """
-def redirect_gradient(x, grad):
-    result = grad * (x > 0)
-    for i in range(len(x)):
-        if not result[i].any():
-            result[i] = grad[i] * ((x[i] >= 0) | (grad[i] > 0))
-    return result
+def freeing_objective(x):
+    active = (x > 0).flatten(1).any(dim=1)
+    return torch.where(active, x.relu().mean(dim=(1, 2)), x.abs().mean(dim=(1, 2)))
 """,
-        "redirect wherever x < 0": """
-def redirect_gradient(x, grad):
-    blocked = (x < 0) & (grad > 0)
-    return grad * ~blocked
+        "the same value and gradient": """
+def freeing_objective(x):
+    active = (x > 0).flatten(1).any(dim=1)
+    return torch.where(active, x.relu().sum(dim=(1, 2)), x.amax(dim=(1, 2)))
 """,
-        "for each picture by itself": """
-def redirect_gradient(x, grad):
-    plain = grad * (x > 0)
-    if plain.abs().sum() > 0:
-        return plain
-    return grad * ~((x < 0) & (grad > 0))
-""",
-        "any *gradient* gets through": """
-def redirect_gradient(x, grad):
-    result = grad * (x > 0)
-    for i in range(len(x)):
-        if x[i].max() <= 0:
-            result[i] = grad[i] * ((x[i] >= 0) | (grad[i] <= 0))
-    return result
-""",
-        "for each channel by itself": """
-def redirect_gradient(x, grad):
-    result = grad * (x > 0)
-    dead = ~(result != 0).flatten(2).any(dim=2)
-    rescue = grad * ~((x < 0) & (grad > 0))
-    return torch.where(dead[:, :, None, None], rescue, result)
+        "one number for each picture": """
+def freeing_objective(x):
+    return x.mean() if (x <= 0).all() else x.relu().mean()
 """,
     },
     "direction_objective": {

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from .verdict import Exercise
+from .verdict import Exercise, Experiment
 
-__all__ = ["direction_objective", "receptive_field", "redirect_gradient"]
+__all__ = ["direction_objective", "freeing_objective", "receptive_field"]
 
 Windows = Sequence[tuple[int, int]]  # (kernel, stride) of each layer, the first layer first
 
@@ -39,6 +39,9 @@ receptive_field = Exercise(
         "a layer's stride spreads the layers *after* it: widen the side first, then the jump": (
             lambda layers: _receptive_field(layers, early=True)
         ),
+        "(k − 1) · s counts the layer's own stride: what counts are the strides *before* it, multiplied": (
+            lambda layers: 1 + sum((k - 1) * s for k, s in layers)
+        ),
         "the strides multiply: two strides of 2 put neighbours four pixels apart": (
             lambda layers: 1 + sum((k - 1) * sum(s for _, s in layers[:i]) for i, (k, _) in enumerate(layers))
         ),
@@ -61,67 +64,74 @@ receptive_field = Exercise(
 )
 
 
-def _towards_life(x: Tensor, grad: Tensor) -> Tensor:
-    return torch.where((x < 0) & (grad > 0), 0, grad)
-
-
-def _redirect(x: Tensor, grad: Tensor, alive: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """``alive``: (x, plain gradient) -> for which numbers ReLU's own gradient is kept."""
-    plain = grad * (x > 0)
-    return torch.where(alive(x, plain), plain, _towards_life(x, grad))
-
-
-def _any(condition: Tensor) -> Tensor:
-    return condition.flatten(1).any(dim=1).view(-1, 1, 1, 1)
-
-
-def _dead_or_alive(
-    seed: int, channels: int, side: int, pictures: int = 4
-) -> Callable[[], tuple[Tensor, Tensor]]:
-    """Silent; awake but in one channel; awake, but silent in the one channel that is asked for; half awake there."""
+def _half_dead(dead: int) -> Callable[[], tuple[Tensor, Tensor]]:
+    """What a ReLU is given by four pictures, of which the first ``dead`` are below 0 everywhere, and how a
+    picture's 24 parameters move it, (36, 24)."""
 
     def case() -> tuple[Tensor, Tensor]:
-        generator = torch.Generator().manual_seed(seed)
-        x, grad = (torch.randn(4, channels, side, side, generator=generator) for _ in range(2))
-        x[0] = -x[0].abs() - 0.1
-        grad[2:, 1:] = 0
-        x[1:3, 0] = -x[1:3, 0].abs() - 0.1
-        return x[:pictures], grad[:pictures]
+        generator = torch.Generator().manual_seed(dead)
+        x = torch.randn(4, 6, 6, generator=generator, device="cpu", dtype=torch.float32)
+        x[:dead] = -0.5 - 0.2 * x[:dead].abs()
+        return x, torch.randn(36, 24, generator=generator, device="cpu", dtype=torch.float32)
 
     return case
 
 
-redirect_gradient = Exercise(
-    "redirect_gradient",
-    lambda x, grad: _redirect(x, grad, lambda x, plain: _any(plain != 0)),
-    [_dead_or_alive(0, 3, 8), _dead_or_alive(1, 5, 9), _dead_or_alive(2, 3, 8, pictures=1)],
-    {
-        "that is ReLU's own gradient: a picture that gets none of it needs another way": (
-            lambda x, grad: grad * (x > 0)
-        ),
-        "you let everything through: where x < 0, only a gradient that makes x *grow* may pass": (
-            lambda x, grad: torch.where(_any(grad * (x > 0) != 0), grad * (x > 0), grad)
-        ),
-        "your sign is turned round: a step goes against the gradient, so x grows where it is negative": (
-            lambda x, grad: torch.where(
-                _any(grad * (x > 0) != 0), grad * (x > 0), torch.where((x < 0) & (grad < 0), 0, grad)
-            )
-        ),
-        "you redirect wherever x < 0: a picture that gets some of ReLU's gradient keeps exactly that": _towards_life,
-        "one living picture of the batch stops the rescue of all: decide for each picture by itself": (
-            lambda x, grad: _redirect(x, grad, lambda x, plain: (plain != 0).any())
-        ),
-        "you look whether any unit is awake: what counts is whether any *gradient* gets through": (
-            lambda x, grad: _redirect(x, grad, lambda x, plain: _any(x > 0))
-        ),
-        "you decide for each channel by itself: one rule holds for the whole picture": (
-            lambda x, grad: _redirect(x, grad, lambda x, plain: (plain != 0).any(-1).any(-1)[..., None, None])
-        ),
-        "you multiplied by relu(x): its slope is 1 where x > 0, whatever x is": (
-            lambda x, grad: grad * x.clamp(min=0)
-        ),
-    },
-)
+def _climbed(answer: Callable[[Tensor], Tensor], x: Tensor, ways: Tensor) -> Tensor:
+    """Whether an answer has one number a picture; the largest error of active pictures' values and slopes, these
+    where x > 0 and elsewhere; what each dead picture's x is pushed by; how many of them climb above 0 at last."""
+
+    def slope(at: Tensor) -> tuple[Tensor, Tensor]:
+        at = at.clone().requires_grad_(True)
+        value = answer(at)
+        if not isinstance(value, Tensor) or value.shape != at.shape[:1]:
+            return torch.full_like(at[:, 0, 0], math.nan), torch.zeros_like(at)
+        if not value.requires_grad:
+            return value, torch.zeros_like(at)
+        (gradient,) = torch.autograd.grad(value.sum(), at, allow_unused=True)
+        return value.detach(), torch.zeros_like(at) if gradient is None else gradient
+
+    value, gradient = slope(x)
+    if value.isnan().any():
+        return torch.zeros(1, device="cpu", dtype=torch.float32)
+    active = (x > 0).flatten(1).any(dim=1)
+    open_ = x > 0
+    wrong = (gradient * x[0].numel() - open_.to(x.dtype)).abs()[active]
+    errors = [(value - x.clamp(min=0).mean(dim=(1, 2)))[active], wrong[open_[active]], wrong[~open_[active]]]
+    push = gradient[~active].sum(dim=(1, 2))
+    start, theta = x, torch.zeros(len(x), ways.shape[1], dtype=x.dtype, device=x.device)
+    for _ in range(16):
+        uphill = slope(start + (theta @ ways.T).view_as(x))[1].flatten(1) @ ways
+        theta = theta + 0.25 * uphill / uphill.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    end = start + (theta @ ways.T).view_as(x)
+    woken = (end[~active] > 0).flatten(1).any(dim=1).sum()
+    worst = [e.abs().max() if e.numel() else e.sum() for e in errors]
+    return torch.stack([torch.ones_like(woken), *worst, push.min(), push.abs().min(), woken])
+
+
+def _fault(found: Tensor, x: Tensor, ways: Tensor) -> str | None:
+    if len(found) == 1:
+        return "it should return one number for each picture, (B,)"
+    value, where_open, where_shut, lowest, least, woken = found[1:].tolist()
+    dead = int((x <= 0).flatten(1).all(dim=1).sum())
+    if least < 1e-6:  # the first batch is dead altogether
+        return (
+            "a dead picture gets no gradient: relu(x) is flat below 0, and so is all that is made of it alone"
+            if dead == len(x)
+            else "one active picture of the batch stops the rescue of the others: decide for each picture by itself"
+        )
+    if lowest < 0:
+        return "your sign is turned round: climbing it pushes the x of a dead picture further down"
+    if where_shut > 1e-3:
+        return (
+            "where a picture is active, positions with x < 0 get a gradient: there it must be relu's own, 0"
+        )
+    if max(value, where_open) > 1e-3:
+        return "where a picture is active, it must be the mean of its relu(x), the same value and gradient"
+    return f"16 steps made {woken:.0f} of {dead} dead pictures active" if woken < dead else None
+
+
+freeing_objective = Experiment("freeing_objective", _climbed, _fault, [_half_dead(4), _half_dead(2)])
 
 
 def _direction(
@@ -134,7 +144,7 @@ def _direction(
     unit_v: bool = True,
     dot_counts: bool = True,
 ) -> Tensor:
-    """The value at each place, (B, h, w)."""
+    """The value at each position, (B, h, w)."""
     dot = (a * v[:, None, None]).sum(dim=1)
     cosine = dot / (a.norm(dim=1) if unit_a else 1) / (v.norm() if unit_v else 1)
     return (dot if dot_counts else 1) * cosine.clamp(min=least) ** power
@@ -155,7 +165,7 @@ direction_objective = Exercise(
     lambda a, v, power: _direction(a, v, power).mean(dim=(1, 2)),
     [_direction_case(0, 2, 6, 2.0), _direction_case(1, 3, 9, 1.0), _direction_case(2, 1, 4, 0.0)],
     {
-        "you averaged the activation over the map first: take product and angle at each place, the mean last": (
+        "you averaged the activation over the map first: take product and angle at each position, the mean last": (
             lambda a, v, p: _direction(a.mean(dim=(2, 3), keepdim=True), v, p).mean(dim=(1, 2))
         ),
         "the angle is left out: multiply by the bounded cosine to the power": (
@@ -193,8 +203,8 @@ direction_objective = Exercise(
                 (c := (a * v[:, None, None]).sum(dim=1) / a.norm(dim=1) / v.norm()) * c.clamp(min=0.1) ** p
             ).mean(dim=(1, 2))
         ),
-        "you added the places up: take their mean": lambda a, v, p: _direction(a, v, p).sum(dim=(1, 2)),
-        "the length of a is that of its C channels at one place, not of the whole map": (
+        "you added the positions up: take their mean": lambda a, v, p: _direction(a, v, p).sum(dim=(1, 2)),
+        "the length of a is that of its C channels at one position, not of the whole map": (
             lambda a, v, p: (
                 (d := (a * v[:, None, None]).sum(dim=1))
                 * (d / a.flatten(1).norm(dim=1).view(-1, 1, 1) / v.norm()).clamp(min=0.1) ** p
