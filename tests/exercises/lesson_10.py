@@ -1,83 +1,88 @@
-"""Planted wrong answers to lesson 10: {exercise: {words of the hint it must get: source}}."""
+"""Planted wrong answers to lesson 10: {exercise: {words of the hint it must get: source}}; and good ones."""
+
+_KEEP = """
+def only(rgba, where):
+    return torch.cat([rgba[:, :3], rgba[:, 3:].where(where, torch.zeros(()))], dim=1)
+
+def circle(side, radius):
+    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    middle = (side - 1) / 2
+    return (y - middle) ** 2 + (x - middle) ** 2 < radius**2
+
+"""
+
+RIGHT = {
+    "keep_test": _KEEP
+    + """
+def keep_test(rgba, region, measure):
+    radius = (region.float().sum((1, 2, 3)) / math.pi).sqrt()
+    discs = torch.stack([circle(rgba.shape[-1], r) for r in radius])[:, None]
+    whole = measure(rgba)
+    return torch.stack([measure(only(rgba, region)) / whole, measure(only(rgba, discs)) / whole])
+""",
+    "merged": """
+def merged(front, back):
+    a, b = front[:, 3:], back[:, 3:] - front[:, 3:] * back[:, 3:]
+    colours = torch.where(a + b > 0, torch.lerp(back[:, :3], front[:, :3], a / (a + b)), torch.zeros(()))
+    return torch.cat([colours, a + b], dim=1)
+""",
+}
 
 WRONG = {
-    "laid_over": {
-        "mixed stored values": """
-def laid_over(rgba, background, gamma):
-    return torch.lerp(background.expand(len(rgba), 3, *rgba.shape[2:]), rgba[:, :3], rgba[:, 3:])
+    "keep_test": {
+        "hid the region": _KEEP
+        + """
+def keep_test(rgba, region, measure):
+    radius = (region.sum((1, 2, 3)) / math.pi).sqrt()
+    discs = torch.stack([circle(rgba.shape[-1], r) for r in radius])[:, None]
+    return torch.stack([measure(only(rgba, ~region)), measure(only(rgba, ~discs))]) / measure(rgba)
 """,
-        "is light still": """
-def laid_over(rgba, background, gamma):
-    c, a = rgba.split([3, 1], dim=1)
-    return a * c.pow(gamma) + (1 - a) * background.pow(gamma)
+        "one disc for all": _KEEP
+        + """
+def keep_test(rgba, region, measure):
+    radius = math.sqrt(region.sum() / len(region) / math.pi)
+    disc = circle(rgba.shape[-1], radius)
+    return torch.stack([measure(only(rgba, region)), measure(only(rgba, disc))]) / measure(rgba)
 """,
-        "background was mixed as it is stored": """
-def laid_over(rgba, background, gamma):
-    c, a = rgba.split([3, 1], dim=1)
-    return (a * c.pow(gamma) + (1 - a) * background).pow(1 / gamma)
+        "too large": _KEEP
+        + """
+def keep_test(rgba, region, measure):
+    radius = region.float().sum((1, 2, 3)).sqrt()
+    discs = torch.stack([circle(rgba.shape[-1], r) for r in radius])[:, None]
+    return torch.stack([measure(only(rgba, region)), measure(only(rgba, discs))]) / measure(rgba)
 """,
-        "colours were mixed as they are stored": """
-def laid_over(rgba, background, gamma):
-    c, a = rgba.split([3, 1], dim=1)
-    return (a * c + (1 - a) * background.pow(gamma)).pow(1 / gamma)
+        "values, not shares": _KEEP
+        + """
+def keep_test(rgba, region, measure):
+    radius = (region.float().sum((1, 2, 3)) / math.pi).sqrt()
+    discs = torch.stack([circle(rgba.shape[-1], r) for r in radius])[:, None]
+    return torch.stack([measure(only(rgba, region)), measure(only(rgba, discs))])
 """,
-        "it gets no power": """
-def laid_over(rgba, background, gamma):
-    light = rgba.pow(gamma)
-    a = light[:, 3:]
-    return (a * light[:, :3] + (1 - a) * background.pow(gamma)).pow(1 / gamma)
+        "set alpha to 1": _KEEP
+        + """
+def keep_test(rgba, region, measure):
+    radius = (region.float().sum((1, 2, 3)) / math.pi).sqrt()
+    discs = torch.stack([circle(rgba.shape[-1], r) for r in radius])[:, None]
+    kept = [measure(torch.cat([rgba[:, :3], where.float()], dim=1)) for where in (region, discs)]
+    return torch.stack(kept) / measure(rgba)
 """,
-        "shines through what covers it": """
-def laid_over(rgba, background, gamma):
-    c, a = rgba.split([3, 1], dim=1)
-    return (a * c.pow(gamma) + background.pow(gamma)).pow(1 / gamma)
+        "painted the rest black": _KEEP
+        + """
+def keep_test(rgba, region, measure):
+    radius = (region.float().sum((1, 2, 3)) / math.pi).sqrt()
+    discs = torch.stack([circle(rgba.shape[-1], r) for r in radius])[:, None]
+    kept = [measure(torch.cat([rgba[:, :3] * where, rgba[:, 3:]], dim=1)) for where in (region, discs)]
+    return torch.stack(kept) / measure(rgba)
 """,
-        "the wrong way round": """
-def laid_over(rgba, background, gamma):
-    c, a = rgba.split([3, 1], dim=1)
-    return ((1 - a) * c.pow(gamma) + a * background.pow(gamma)).pow(1 / gamma)
-""",
-        "no number where all is black": """
-def laid_over(rgba, background, gamma):
-    c, a = rgba.split([3, 1], dim=1)
-    return (a * c.pow(gamma) + (1 - a) * background.pow(gamma)).pow(1 / gamma)
-""",
-        "no gradient reaches": """
-def laid_over(rgba, background, gamma):
-    c, a = rgba.detach().split([3, 1], dim=1)
-    return (a * c.pow(gamma) + (1 - a) * background.pow(gamma)).pow(1 / gamma)
-""",
-    },
-    "under_pressure": {
-        "averaged alpha over the batch": """
-def under_pressure(f, alpha, seen):
-    return 0.5 * f * (1 - alpha.mean()) + 0.5 * f * (1 - seen.mean())
-""",
-        "rewarded opacity": """
-def under_pressure(f, alpha, seen):
-    return f * (alpha.mean((1, 2, 3)) + seen.mean((1, 2, 3))) / 2
-""",
-        "subtracted the opacity": """
-def under_pressure(f, alpha, seen):
-    return f - alpha.mean((1, 2, 3)) / 2 - seen.mean((1, 2, 3)) / 2
-""",
-        "left the view out": """
-def under_pressure(f, alpha, seen):
-    return f - f * alpha.mean((1, 2, 3))
-""",
-        "counts one half": """
-def under_pressure(f, alpha, seen):
-    return f * (2 - alpha.mean((1, 2, 3)) - seen.mean((1, 2, 3)))
-""",
-        "averaged, not multiplied": """
-def under_pressure(f, alpha, seen):
-    for a in (alpha, seen):
-        f = f - f * a.mean((1, 2, 3))
-    return f
-""",
-        "should return shape (3,)": """
-def under_pressure(f, alpha, seen):
-    return (f * (1 - alpha.mean((1, 2, 3)) / 2 - seen.mean((1, 2, 3)) / 2)).mean()
+        "lies on the region": _KEEP
+        + """
+def keep_test(rgba, region, measure):
+    y, x = torch.meshgrid(*[torch.arange(rgba.shape[-1]).float()] * 2, indexing="ij")
+    kept = [measure(only(rgba, region))]
+    area = region.sum((1, 2, 3), keepdim=True)
+    cy, cx = ((region * c).sum((1, 2, 3), keepdim=True) / area for c in (y, x))
+    kept.append(measure(only(rgba, (y - cy) ** 2 + (x - cx) ** 2 < area / math.pi)))
+    return torch.stack(kept) / measure(rgba)
 """,
     },
     "merged": {

@@ -9,145 +9,121 @@ from torch import Tensor
 
 from .verdict import Exercise
 
-__all__ = ["laid_over", "merged", "under_pressure"]
+__all__ = ["keep_test", "merged"]
 
 
 def _drawn(seed: int, *shape: int) -> Tensor:
-    """Away from 0 and 1, where powers have no slope, or an infinite one."""
+    """Away from 0 and 1."""
     return 0.05 + 0.9 * torch.rand(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def _laid_over(rgba: Tensor, background: Tensor, gamma: float) -> Tensor:
-    colours, alpha = rgba[:, :3], rgba[:, 3:]
-    return (alpha * colours**gamma + (1 - alpha) * background**gamma) ** (1 / gamma)
-
-
-def _laid_safely(rgba: Tensor, background: Tensor, gamma: float) -> Tensor:
-    """The root of light bounded from below: its slope is infinite at 0."""
-    colours, alpha = rgba[:, :3], rgba[:, 3:]
-    return (alpha * colours**gamma + (1 - alpha) * background**gamma).clamp(min=1e-8) ** (1 / gamma)
-
-
-def _black(seed: int, channels: int) -> Tensor:
-    """With a corner whose colours are 0."""
-    picture = _drawn(seed, 1, channels, 9, 12)
-    picture[:, :3, :4, :4] = 0
-    return picture
 
 
 def _split(rgba: Tensor) -> tuple[Tensor, Tensor]:
     return rgba[:, :3], rgba[:, 3:]
 
 
-def _ignoring_gamma(rgba: Tensor, background: Tensor, gamma: float) -> Tensor:
-    return _laid_over(rgba, background, 1.0)
+def _from(centre: float, side: int) -> Tensor:
+    """Distances from a point on the diagonal, in pixels, (side, side)."""
+    steps = torch.arange(side) - centre
+    return torch.hypot(steps[:, None], steps)
 
 
-def _left_in_light(rgba: Tensor, background: Tensor, gamma: float) -> Tensor:
-    return _laid_over(rgba, background, gamma) ** gamma
+def _disc(side: int, pixels: Tensor, centre: float | None = None) -> Tensor:
+    """Where the pixels nearest to the middle are, as many as asked for: (B, 1, side, side) for pixels (B, 1, 1, 1)."""
+    far = _from((side - 1) / 2 if centre is None else centre, side)
+    return far.flatten().argsort().argsort().view(side, side) < pixels
 
 
-def _stored_background(rgba: Tensor, background: Tensor, gamma: float) -> Tensor:
-    return _laid_over(rgba, background ** (1 / gamma), gamma)
-
-
-def _stored_colours(rgba: Tensor, background: Tensor, gamma: float) -> Tensor:
+def _only(rgba: Tensor, where: Tensor) -> Tensor:
     colours, alpha = _split(rgba)
-    return _laid_over(torch.cat([colours ** (1 / gamma), alpha], dim=1), background, gamma)
+    return torch.cat([colours, alpha * where], dim=1)
 
 
-def _alpha_as_light(rgba: Tensor, background: Tensor, gamma: float) -> Tensor:
+def _pixels(region: Tensor) -> Tensor:
+    return region.sum(dim=(1, 2, 3), keepdim=True)
+
+
+def _kept(rgba: Tensor, where: tuple[Tensor, Tensor], measure: Callable, only: Callable = _only) -> Tensor:
+    return torch.stack([measure(only(rgba, x)) for x in where]) / measure(rgba)
+
+
+def _with_disc(change: Callable[[Tensor], Tensor]) -> Callable:
+    """The test with a disc of another number of pixels."""
+    return lambda rgba, region, measure: _kept(
+        rgba, (region, _disc(rgba.shape[-1], change(_pixels(region)))), measure
+    )
+
+
+_keep_test = _with_disc(lambda pixels: pixels)
+
+
+def _filled(rgba: Tensor, where: Tensor) -> Tensor:
+    return torch.cat([rgba[:, :3], where.to(rgba)], dim=1)
+
+
+def _blackened(rgba: Tensor, where: Tensor) -> Tensor:
     colours, alpha = _split(rgba)
-    return _laid_over(torch.cat([colours, alpha**gamma], dim=1), background, gamma)
+    return torch.cat([colours * where, alpha], dim=1)
 
 
-def _covered_by_nothing(rgba: Tensor, background: Tensor, gamma: float) -> Tensor:
-    colours, alpha = _split(rgba)
-    return (alpha * colours**gamma + background**gamma) ** (1 / gamma)
+def _kept_by(only: Callable) -> Callable:
+    return lambda rgba, region, measure: _kept(
+        rgba, (region, _disc(rgba.shape[-1], _pixels(region))), measure, only
+    )
 
 
-def _without_background(rgba: Tensor, background: Tensor, gamma: float) -> Tensor:
-    return _laid_over(rgba, torch.zeros_like(background), gamma)
+def _keep_case(seed: int, side: int, *radii: float) -> Callable[[], tuple]:
+    """Pictures with a region around a point off the middle, and a measure that likes light near that point."""
+    point = 0.4 * side
 
+    def measure(rgba: Tensor) -> Tensor:
+        colours, alpha = _split(rgba)
+        seen = (alpha * colours + (1 - alpha) * 0.2).mean(dim=1)
+        return (seen * torch.exp(-_from(point, side) / 8)).sum(dim=(1, 2))
 
-laid_over = Exercise(
-    "laid_over",
-    _laid_safely,
-    [
-        lambda: (_drawn(0, 1, 4, 16, 16), _drawn(1, 1, 3, 16, 16), 2.2),
-        lambda: (_drawn(2, 2, 4, 9, 12), _drawn(3, 1, 3, 1, 1), 1.8),
-        lambda: (_black(4, 4), _black(5, 3), 2.2),
-    ],
-    {
-        "you mixed stored values: light adds up, so go to light first, with the power γ": _ignoring_gamma,
-        "your result is light still: go back to stored values with the power 1/γ": _left_in_light,
-        "your background was mixed as it is stored: it has to become light too": _stored_background,
-        "your colours were mixed as they are stored: they have to become light too": _stored_colours,
-        "alpha is no light but a share of the area: it gets no power": _alpha_as_light,
-        "your background shines through what covers it: it counts with 1 − α": _covered_by_nothing,
-        "your background is missing: it counts with 1 − α": _without_background,
-        "α counts for the background and 1 − α for the colours, the wrong way round": (
-            lambda rgba, background, gamma: _laid_over(
-                torch.cat([rgba[:, :3], 1 - rgba[:, 3:]], dim=1), background, gamma
-            )
-        ),
-        "you went to light with 1/γ and back with γ, the wrong way round": (
-            lambda rgba, background, gamma: _laid_over(rgba, background, 1 / gamma)
-        ),
-        "your gradient is no number where all is black: the root's slope is infinite at 0, so bound the light": (
-            _laid_over
-        ),
-    },
-    gradient=[0, 1],
-    atol=1e-3,
-)
-
-
-def _under_pressure(f: Tensor, alpha: Tensor, seen: Tensor) -> Tensor:
-    return f * (1 - alpha.mean(dim=(1, 2, 3))) / 2 + f * (1 - seen.mean(dim=(1, 2, 3))) / 2
-
-
-def _pressure_case(seed: int, batch: int) -> Callable[[], tuple[Tensor, Tensor, Tensor]]:
-    def case() -> tuple[Tensor, Tensor, Tensor]:
-        return (
-            20 * _drawn(seed, batch),
-            _drawn(seed + 1, batch, 1, 12, 12),
-            _drawn(seed + 2, batch, 1, 8, 8) ** 2,
-        )
+    def case() -> tuple:
+        regions = [_from(point, side) < radius for radius in radii]
+        rgba = _drawn(seed, len(radii), 4, side, side) / 4 + 0.7
+        return rgba, torch.stack(regions)[:, None], measure
 
     return case
 
 
-def _batch_mean(f: Tensor, alpha: Tensor, seen: Tensor) -> Tensor:
-    return f * (1 - (alpha.mean() + seen.mean()) / 2)
-
-
-under_pressure = Exercise(
-    "under_pressure",
-    _under_pressure,
-    [_pressure_case(10, 3), _pressure_case(20, 1)],
+keep_test = Exercise(
+    "keep_test",
+    _keep_test,
+    [_keep_case(0, 48, 6, 9, 13), _keep_case(1, 33, 8)],
     {
-        "you averaged alpha over the batch: each picture answers for its own": _batch_mean,
-        "you rewarded opacity: the factor is 1 − ᾱ, the share that is left open": (
-            lambda f, alpha, seen: _under_pressure(f, 1 - alpha, 1 - seen)
+        "you hid the region and kept the rest: what lies outside becomes transparent": (
+            lambda rgba, region, measure: _kept(
+                rgba, (~region, ~_disc(rgba.shape[-1], _pixels(region))), measure
+            )
         ),
-        "you subtracted the opacity: the pressure is a factor, f · (1 − ᾱ)": (
-            lambda f, alpha, seen: f - (alpha.mean(dim=(1, 2, 3)) + seen.mean(dim=(1, 2, 3))) / 2
+        "one disc for all: each picture's disc has as many pixels as its own region": _with_disc(
+            lambda pixels: pixels.float().mean()
         ),
-        "you left the view out: half of the pressure is its own": (
-            lambda f, alpha, seen: f * (1 - alpha.mean(dim=(1, 2, 3)))
+        "your disc is too large: of radius r it has πr² pixels, not r²": _with_disc(
+            lambda pixels: torch.pi * pixels
         ),
-        "you left the whole picture out: half of the pressure is its own": (
-            lambda f, alpha, seen: f * (1 - seen.mean(dim=(1, 2, 3)))
+        "your disc is a quarter as large as it should be: mind radius and diameter": _with_disc(
+            lambda pixels: pixels / 4
         ),
-        "twice too large: each of the two terms counts one half": (
-            lambda f, alpha, seen: 2 * _under_pressure(f, alpha, seen)
+        "your disc lies in a corner: it belongs in the middle": lambda rgba, region, measure: _kept(
+            rgba, (region, _disc(rgba.shape[-1], _pixels(region), centre=0.0)), measure
         ),
-        "the two shares are averaged, not multiplied": (
-            lambda f, alpha, seen: f * (1 - alpha.mean(dim=(1, 2, 3))) * (1 - seen.mean(dim=(1, 2, 3)))
+        "your disc lies on the region: a test that knows where the region is grants too much; "
+        "put it in the middle of the picture": lambda rgba, region, measure: _kept(
+            rgba, (region, region), measure
+        ),
+        "these are values, not shares: divide by the value of the whole picture": (
+            lambda rgba, region, measure: _keep_test(rgba, region, measure) * measure(rgba)
+        ),
+        "you set alpha to 1 inside: keep the alpha that is there": _kept_by(_filled),
+        "you painted the rest black: make it transparent, alpha becomes 0 there": _kept_by(_blackened),
+        "the rows are exchanged: first what the region keeps, then the disc": (
+            lambda rgba, region, measure: _keep_test(rgba, region, measure).flip(0)
         ),
     },
-    gradient=[0, 1, 2],
+    rtol=0.04,  # of discs of one area some have a few pixels more at the rim
 )
 
 
