@@ -14,6 +14,10 @@ def same_sign(rho):
 def same_sign(rho):
     return torch.arccos(rho) / torch.pi
 """,
+        "cosine of acos": """
+def same_sign(rho):
+    return 0.5 + rho.acos() / math.pi
+""",
         "not ρ itself": """
 def same_sign(rho):
     return 1 / 2 + rho / math.pi

@@ -30,6 +30,9 @@ same_sign = Exercise(
             lambda rho: 0.5 + torch.asin(rho) / (2 * math.pi)
         ),
         "that is the probability of *different* signs": lambda rho: 0.5 - torch.asin(rho) / math.pi,
+        "the cosine of acos is ρ: it shrinks as ρ grows; the angle that the share gains has ρ as its *sine*": (
+            lambda rho: 0.5 + torch.acos(rho) / math.pi
+        ),
         "the angle is not ρ itself: it is the one whose sine is ρ": lambda rho: 0.5 + rho / math.pi,
         "a straight line has the right ends, but lies too high in between: the angle has ρ as its sine": (
             lambda rho: 0.5 + rho / 2
