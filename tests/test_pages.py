@@ -20,7 +20,7 @@ PAGES = [
 PAGES += [ROOT / "notebooks" / "glossary.md", *LESSONS]
 LINK = re.compile(r"\]\(([^()\s]+)\)|\b(?:src|href)=\"([^\"]+)\"|^\[[^\]]+\]:\s+(\S+)", re.MULTILINE)
 WORDS = {
-    "five to play, twenty": 25,
+    "twenty-five": 25,
     "thirty": 30,
     "forty-five": 45,
     "forty": 40,
