@@ -1,6 +1,33 @@
 """Planted wrong answers to lesson 02: {exercise: {words of the hint it must get: source}}."""
 
 WRONG = {
+    "sum_components": {
+        "dividing makes high frequencies weak": """
+def sum_components(theta, size, decay=1.0):
+    f = torch.hypot(torch.fft.fftfreq(size[0])[:, None], torch.fft.rfftfreq(size[1])).clamp(min=1 / max(size))
+    return torch.fft.irfft2(torch.view_as_complex(theta) * f**decay, s=size, norm="ortho") / 4
+""",
+        "left the exponent out": """
+def sum_components(theta, size, decay=1.0):
+    f = torch.hypot(torch.fft.fftfreq(size[0])[:, None], torch.fft.rfftfreq(size[1])).clamp(min=1 / max(size))
+    return torch.fft.irfft2(torch.view_as_complex(theta) / f, s=size, norm="ortho") / 4
+""",
+        'too small: irfft2 needs norm="ortho"': """
+def sum_components(theta, size, decay=1.0):
+    f = torch.hypot(torch.fft.fftfreq(size[0])[:, None], torch.fft.rfftfreq(size[1])).clamp(min=1 / max(size))
+    return torch.fft.irfft2(torch.view_as_complex(theta) / f**decay, s=size) / 4
+""",
+        "the quarter is missing": """
+def sum_components(theta, size, decay=1.0):
+    f = torch.hypot(torch.fft.fftfreq(size[0])[:, None], torch.fft.rfftfreq(size[1])).clamp(min=1 / max(size))
+    return torch.fft.irfft2(torch.view_as_complex(theta) / f**decay, s=size, norm="ortho")
+""",
+        "only the real part": """
+def sum_components(theta, size, decay=1.0):
+    f = torch.hypot(torch.fft.fftfreq(size[0])[:, None], torch.fft.rfftfreq(size[1])).clamp(min=1 / max(size))
+    return torch.fft.irfft2(theta[..., 0] / f**decay, s=size, norm="ortho") / 4
+""",
+    },
     "preconditioned_step": {
         "downhill": """
 def preconditioned_step(x, gradient, M, lr):
@@ -47,6 +74,11 @@ def preconditioned_step(x, gradient, M, lr):
 """,
     },
     "color_root": {
+        "U and Uᵀ are exchanged": """
+def color_root(covariance):
+    values, V = torch.linalg.eigh(covariance)
+    return V.T @ torch.diag(values.sqrt()) @ V
+""",
         "root of each entry": """
 def color_root(covariance):
     return covariance**0.5
@@ -87,6 +119,12 @@ def color_root(covariance):
 """,
     },
     "whiten": {
+        "phases are lost": """
+def whiten(image):
+    height, width = image.shape[-2:]
+    f = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)).clamp(min=1 / max(height, width))
+    return torch.fft.irfft2(torch.fft.rfft2(image).abs() * f, s=(height, width))
+""",
         "multiplied by 1/f": """
 def whiten(image):
     h, w = image.shape[-2:]
@@ -145,4 +183,16 @@ def whiten(image):
     return torch.fft.irfft2(torch.fft.rfft2(image), s=image.shape[-2:])
 """,
     },
+}
+
+RIGHT = {
+    "sum_components": """
+def sum_components(theta, size, decay=1.0):
+    height, width = size
+    fy, fx = torch.fft.fftfreq(height).view(-1, 1), torch.arange(width // 2 + 1) / width
+    f = (fy**2 + fx**2).sqrt()
+    f[0, 0] = 1 / max(height, width)
+    complex_theta = torch.complex(theta[..., 0], theta[..., 1])
+    return (height * width) ** 0.5 / 4 * torch.fft.irfft2(complex_theta * f.to(theta) ** -decay, s=(height, width))
+""",
 }

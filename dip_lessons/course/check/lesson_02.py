@@ -11,7 +11,7 @@ from ... import assets
 from ...parameterizations.color import COVARIANCE
 from .verdict import Exercise
 
-__all__ = ["color_root", "preconditioned_step", "whiten"]
+__all__ = ["color_root", "preconditioned_step", "sum_components", "whiten"]
 
 
 def _step_case(n: int, lr: float) -> Callable[[], tuple[Tensor, Tensor, Tensor, float]]:
@@ -42,6 +42,61 @@ preconditioned_step = Exercise(
         "the learning rate is missing": lambda x, g, M, lr: x + M @ (M.T @ g),
         "you returned the change of x alone: the step starts at x": lambda x, g, M, lr: lr * M @ (M.T @ g),
     },
+)
+
+
+def _components(
+    theta: Tensor,
+    size: tuple[int, int],
+    decay: float = 1.0,
+    *,
+    power: float = -1.0,
+    floor: bool = True,
+    norm: str = "ortho",
+    real_only: bool = False,
+    swapped: bool = False,
+) -> Tensor:
+    height, width = size
+    f = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width))
+    f = f.clamp(min=1 / max(size)) if floor else f + (f == 0)
+    theta = theta.flip(-1) if swapped else theta
+    spectrum = torch.view_as_complex(theta.contiguous())
+    spectrum = (spectrum.real + 0j if real_only else spectrum) * f.to(theta) ** (power * decay)
+    return torch.fft.irfft2(spectrum, s=size, norm=norm) / 4
+
+
+def _theta_case(size: tuple[int, int], decay: float) -> Callable[[], tuple[Tensor, tuple[int, int], float]]:
+    def case() -> tuple[Tensor, tuple[int, int], float]:
+        generator = torch.Generator().manual_seed(size[1])
+        return torch.randn(2, 3, size[0], size[1] // 2 + 1, 2, generator=generator), size, decay
+
+    return case
+
+
+sum_components = Exercise(
+    "sum_components",
+    _components,
+    [_theta_case((24, 24), 1.0), _theta_case((15, 21), 1.5)],
+    {
+        "you multiplied by f^decay: dividing makes high frequencies weak": lambda *a: _components(
+            *a, power=1.0
+        ),
+        "you left the exponent out: it is f ** decay": lambda theta, size, decay: _components(
+            theta, size, 1.0
+        ),
+        "no component was divided by f ** decay": lambda *a: _components(*a, power=0.0),
+        "the constant counts as one cycle per picture: use `frequencies(size)`, which clamps f": lambda *a: (
+            _components(*a, floor=False)
+        ),
+        'the sum is √(HW) too small: irfft2 needs norm="ortho"': lambda *a: _components(*a, norm="backward"),
+        'the sum is √(HW) too large: irfft2 needs norm="ortho"': lambda *a: _components(*a, norm="forward"),
+        "the quarter is missing": lambda *a: 4 * _components(*a),
+        "only the real part, the cosines, arrived: view_as_complex keeps both": lambda *a: _components(
+            *a, real_only=True
+        ),
+        "real and imaginary part are exchanged": lambda *a: _components(*a, swapped=True),
+    },
+    gradient=[0],
 )
 
 
@@ -78,8 +133,14 @@ color_root = Exercise(
             _powers(c, -0.5)
         ),
         "you drew the root of the largest variance only": lambda c: _strongest(c),
+        "U and Uᵀ are exchanged: eigenvectors are the columns of U, so U diag Uᵀ": lambda c: _exchanged(c),
     },
 )
+
+
+def _exchanged(covariance: Tensor) -> Tensor:
+    variance, directions = torch.linalg.eigh(covariance)
+    return directions.T @ torch.diag(variance.sqrt()) @ directions
 
 
 def _strongest(covariance: Tensor) -> Tensor:
@@ -94,6 +155,12 @@ def _filtered(image: Tensor, power: float = 1.0, floor: bool = True, axes: str =
     if floor:
         f = f.clamp(min=1 / max(height, width))
     return torch.fft.irfft2(f.to(image) ** power * torch.fft.rfft2(image), s=(height, width))
+
+
+def _without_phase(image: Tensor) -> Tensor:
+    size = image.shape[-2:]
+    f = torch.hypot(torch.fft.fftfreq(size[0])[:, None], torch.fft.rfftfreq(size[1])).clamp(min=1 / max(size))
+    return torch.fft.irfft2(f.to(image) * torch.fft.rfft2(image).abs(), s=size)
 
 
 def _swapped(image: Tensor) -> Tensor:
@@ -127,6 +194,9 @@ whiten = Exercise(
         "you multiplied by f², which would whiten the power twice": lambda image: _filtered(image, 2.0),
         "the factors are in another order than the components: leave fftshift to pictures of spectra": _swapped,
         "your result is the picture itself: no component was changed": lambda image: image.clone(),
+        "the phases are lost: multiply the complex components, not their absolute values": lambda image: (
+            _without_phase(image)
+        ),
     },
     gradient=[0],
     atol=1e-5,
