@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -353,7 +353,7 @@ def test_no_hook_is_left_after_success_or_error(tiny: Network) -> None:
         with pytest.raises(error):
             tiny(wrong, ["7"])
         assert hooks_on(tiny.module) == 0
-    del tiny.__dict__["layers"]
+    tiny.module.add_module("more", nn.Identity())  # so that it is tried again
     with pytest.raises(ArithmeticError):
         tiny.layers  # noqa: B018
     assert hooks_on(tiny.module) == 0
@@ -494,6 +494,91 @@ def test_receptive_fields_of_other_nonlinearities() -> None:
             nn.Sequential(nn.Conv2d(3, 4, 3), act, nn.Conv2d(4, 4, 5, stride=2), act, nn.Conv2d(4, 2, 3))
         )
         assert net.layers["4"].receptive_field == receptive_field((3, 1), (5, 2), (3, 1)) == 11
+
+
+class Scaled(nn.Module):
+    """One convolution, and one ReLU that runs twice; the last step is the test's."""
+
+    def __init__(self, last: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.relu, self.last = nn.Conv2d(3, 4, 3), nn.ReLU(), last
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.relu(self.conv(self.relu(x))))
+
+
+def one_at_a_time(a: Tensor) -> Tensor:
+    if len(a) != 1:
+        raise ValueError("the batch must be 1")
+    return a.mean(dim=(2, 3))
+
+
+def test_a_network_that_takes_one_picture_at_a_time() -> None:
+    net = Network(Scaled(one_at_a_time), mean=(0, 0, 0), std=(1, 1, 1))
+    runs: list[int] = []
+    net.module.register_forward_pre_hook(lambda _module, inputs: runs.append(len(inputs[0])))
+    image = noise(1, 3, 8, 8)
+    for _ in range(2):
+        got = net(image, ["relu", "relu:2", LOGITS])
+    assert runs == [1, 1]  # it is not tried again
+    torch.testing.assert_close(got["relu"], image)
+    torch.testing.assert_close(got["relu:2"].mean(dim=(2, 3)), got[LOGITS])
+    assert {name: layer.shape for name, layer in net.layers.items()} == {
+        "relu": (3, 224, 224),
+        "conv": (4, 222, 222),
+        "relu:2": (4, 222, 222),
+        LOGITS: (4,),
+    }
+    with pytest.raises(UnknownName, match="'relu' runs 2 times, from 1"):
+        net(image, ["relu:3"])
+    with pytest.raises(RuntimeError, match=r"takes one picture at a time.*batch=1, and views with count=1"):
+        net(noise(2, 3, 8, 8))
+
+
+def test_layers_are_those_of_the_module_as_it_is() -> None:
+    net = Network(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU()))
+    assert list(net.layers) == ["0", "1", LOGITS]
+    net.module.append(nn.Conv2d(4, 5, 1))
+    assert list(net.layers) == ["0", "1", "2", LOGITS]
+    assert net.layers[LOGITS].shape == (5, 224, 224)
+    net.module[0] = nn.Conv2d(3, 7, 1)
+    net.module[2] = nn.Conv2d(7, 6, 1)
+    assert net.layers["1"].shape == (7, 224, 224)
+    assert net(noise(1, 3, 8, 8), ["2"])["2"].shape == (1, 6, 8, 8)
+
+
+def test_a_network_that_runs_at_no_usual_size_learns_from_the_picture() -> None:
+    """Until then, a layer's second time may be asked for."""
+
+    def at_100(a: Tensor) -> Tensor:
+        if a.shape[2:] != (98, 98):
+            raise ValueError("the picture must be 100 px")
+        return a
+
+    net = Network(Scaled(at_100), mean=(0, 0, 0), std=(1, 1, 1))
+    assert list(net.require(["relu:2", "relu:3"])) == ["relu:2", "relu:3"]
+    assert net(noise(2, 3, 100, 100), ["relu:2"])["relu:2"].shape == (2, 4, 98, 98)
+    with pytest.raises(UnknownName, match="'relu' runs 2 times, from 1"):
+        net.require(["relu:3"])
+    with pytest.raises(RuntimeError, match=r"failed on a picture of 64 × 64 px .*input_size=100"):
+        net(noise(1, 3, 64, 64))
+
+
+def test_axes_that_are_not_certain_are_declared_or_refused() -> None:
+    """Six channels last, of a map of 6 × 6: nothing tells which is which."""
+    module = nn.Sequential(nn.Conv2d(3, 6, 2, 2), nn.AdaptiveAvgPool2d(6), Turned(), nn.Identity())
+    image = noise(2, 3, 24, 24)
+    with pytest.raises(ValueError, match=r"3 returns \(2, 6, 6, 6\) .* say so: Network"):
+        Network(module)(image, ["3"])
+    map_ = Network(module)(image, ["1"])["1"]
+    for layout in ("NHWC", {"3": "NHWC"}, {"?": "NHWC"}):
+        assert torch.equal(Network(module, layout=layout)(image, ["3"])["3"], map_)
+    assert torch.equal(Network(module, layout="NCHW")(image, ["3"])["3"], last_to_first(last_to_first(map_)))
+
+
+class Turned(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1)
 
 
 # --- wrong input ------------------------------------------------------------------------------------------

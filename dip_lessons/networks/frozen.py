@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import itertools
 import warnings
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -81,29 +79,33 @@ def eager(module: nn.Module) -> nn.Module:
     return module
 
 
-@contextlib.contextmanager
-def in_eval_mode(module: nn.Module) -> Iterator[None]:
-    """Inside the block, every part is in eval mode; then each is again as it was."""
-    training = [(part, part.training) for part in module.modules() if getattr(part, "training", False)]
-    try:
-        for part, _ in training:
-            part.training = False
-        yield
-    finally:
-        for part, mode in training:
-            part.training = mode
+def compiled(module: nn.Module) -> bool:
+    """Whether torch.compile, or a parallel wrapper, stands around a module or one of its parts."""
+    return any(inner(p) is not None or getattr(p, "_compiled_call_impl", None) for p in module.modules())
 
 
-def tried(run: Callable[[Tensor], Any], x: Tensor) -> tuple[Any, Exception | None]:
-    """What a function returns for x, or the error that it raises; it draws the same random numbers each time."""
+def tried(module: nn.Module, x: Tensor) -> tuple[Any, Exception | None]:
+    """What a module returns for x in eval mode, or the error that it raises; it draws the same numbers each time."""
+    training = [part for part in module.modules() if getattr(part, "training", False)]
     devices = [x.device] if x.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.enable_grad(), warnings.catch_warnings():
         torch.manual_seed(0)
         warnings.simplefilter("ignore")
         try:
-            return run(x), None
+            for part in training:
+                part.training = False
+            return module(x), None
         except Exception as error:
             return None, error
+        finally:
+            for part in training:
+                part.training = True
+
+
+def unchanged(own: nn.Module, twin: nn.Module) -> bool:
+    """Whether a module's weights are still those of its copy."""
+    pairs = itertools.zip_longest(own.state_dict().values(), twin.state_dict().values())
+    return all(isinstance(a, Tensor) and isinstance(b, Tensor) and torch.equal(a, b) for a, b in pairs)
 
 
 def differ(one: Any, other: Any) -> float | None:

@@ -7,14 +7,12 @@ import difflib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.overrides import TorchFunctionMode
-
-if TYPE_CHECKING:
-    from .network import Network
 
 
 class UnknownName(KeyError):
@@ -28,7 +26,7 @@ class UnknownName(KeyError):
 class Layer:
     """A layer to ask for: its name, kind, and the (C, H, W) or (C,) of its activation.
 
-    That is at 224 px, or at the ``input_size`` of a network that has one.
+    That is for a picture (1, C, H, W) of 224 px, or of the ``input_size`` of a network that has one.
 
     >>> layer = dip.load_network(device="cpu").layers["features.3"]
     >>> layer
@@ -40,21 +38,33 @@ class Layer:
     name: str
     kind: str
     shape: tuple[int, ...]
-    network: Network = field(repr=False)
+    network: nn.Module = field(repr=False)
+    picture: tuple[int, ...] = field(repr=False)
+
+    @property
+    def channels(self) -> int:
+        """The number of channels."""
+        return self.shape[0]
 
     @functools.cached_property
     def receptive_field(self) -> int:
         """Side, in pixels, of the square of the picture that one unit in the middle can depend on.
 
         Measured: with all weights positive and nonlinearities linear, the gradient is above 0 exactly inside.
-        Units that see the whole of a 224 px picture give 224.
+        Units that see the whole of a 224 px picture give 224; those that do not depend on it, 0.
         """
-        return receptive_field(self.network, self.name)
-
-    @property
-    def channels(self) -> int:
-        """The number of channels."""
-        return self.shape[0]
+        linear = copy.deepcopy(self.network).cpu().double()
+        for parameter in linear.parameters():
+            parameter.fill_(1 / parameter[:1].numel() if parameter.ndim else 1)
+        image = torch.zeros(self.picture, dtype=torch.float64, device="cpu", requires_grad=True)
+        with torch.enable_grad(), _Linear():
+            a = linear(image, [self.name])[self.name]
+            unit = a[0, :, a.shape[2] // 2, a.shape[3] // 2].sum() if a.ndim == 4 else a.sum()
+            if not unit.requires_grad:  # a table, say of positions
+                return 0
+            (grad,) = torch.autograd.grad(unit, image)
+        rows = (grad[0].abs().sum(dim=(0, 2)) > 0).nonzero()
+        return int(rows.max() - rows.min() + 1)
 
 
 class Layers(Mapping[str, Layer]):
@@ -102,25 +112,6 @@ def no_such(what: str, name: str, names: Sequence[str], see: str) -> str:
     """The sentence for a wrong name, with the nearest right ones, and where to see them all."""
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.3) or list(names)[:3]
     return f"there is no {what} {name!r}; the nearest names are {', '.join(map(repr, near))}. See {see}"
-
-
-def receptive_field(network: Network, name: str) -> int:
-    """See :attr:`Layer.receptive_field`; 0 for a layer that does not depend on the picture."""
-    linear = copy.deepcopy(network).cpu().double()
-    for parameter in linear.module.parameters():
-        parameter.fill_(1 / parameter[:1].numel() if parameter.ndim else 1)
-    side = network.input_size or 224
-    image = torch.zeros(
-        1, network.channels, side, side, dtype=torch.float64, device="cpu", requires_grad=True
-    )
-    with torch.enable_grad(), _Linear():
-        a = linear(image, [name])[name]
-        unit = a[0, :, a.shape[2] // 2, a.shape[3] // 2].sum() if a.ndim == 4 else a.sum()
-        if not unit.requires_grad:  # a table, say of positions
-            return 0
-        (grad,) = torch.autograd.grad(unit, image)
-    rows = (grad[0].abs().sum(dim=(0, 2)) > 0).nonzero()
-    return int(rows.max() - rows.min() + 1)
 
 
 class _Linear(TorchFunctionMode):

@@ -7,12 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..arguments import whole
-from .trials import Call, Size, Trial, channels_first, channels_last
+from .trials import Call, Shape, Size, Trial, channels_first, channels_last
 
 AXES = ("NCHW", "NHWC", "NTC", "NCT", "TNC")
+Seen = list[tuple[Trial, Shape]]
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,7 @@ class Layout:
     """Where the axes of a layer's output are, and which of its tokens are patches of the picture.
 
     Args:
-        axes: ``"NCHW"``, ``"NHWC"``; of tokens ``"NTC"``, ``"NCT"``, ``"TNC"``; of vectors ``"NC"``; ``"folded"`` where
-            the rows are no pictures.
+        axes: one of ``AXES``; of vectors ``"NC"``; ``"folded"`` where the rows are no pictures.
         first: how many tokens stand before the patches'.
         others: how many tokens are no patches, before and after.
         grid: the layer whose map has one position for each patch, where there is one.
@@ -52,10 +52,10 @@ def grid_of(count: int, size: Size) -> Size | None:
         w, rest = divmod(count, h)
         if rest or w > width:
             continue
-        dropped = max(height / (h + 1), width / (w + 1)) < min(height / h, width / w)
-        filled = max(height / h, width / w) < min(height / max(h - 1, 1e-9), width / max(w - 1, 1e-9))
         if height * w == width * h:
             return h, w
+        dropped = max(height / (h + 1), width / (w + 1)) < min(height / h, width / w)
+        filled = max(height / h, width / w) < min(height / max(h - 1, 1e-9), width / max(w - 1, 1e-9))
         if dropped or filled:
             found.add((h, w))
     return found.pop() if len(found) == 1 else None
@@ -70,25 +70,20 @@ class Layouts:
     """
 
     def __init__(self, declared: str | Mapping[str, str] | None, prefix: int | None) -> None:
-        named = declared if isinstance(declared, Mapping) else {}
-        default = None if isinstance(declared, Mapping) else declared
-        for axes in [*named.values(), *([] if default is None else [default])]:
+        self.named = dict(declared) if isinstance(declared, Mapping) else {}
+        self.default = None if isinstance(declared, Mapping) else declared
+        for axes in [*self.named.values(), *([] if self.default is None else [self.default])]:
             if axes not in AXES:
                 raise ValueError(
                     f"layout must be one of {', '.join(AXES)}, or {{name: one of them}}; got {axes!r}"
                 )
-        self.named, self.default = dict(named), default
         self.prefix = None if prefix is None else whole(prefix, "prefix")
-        self.trials: list[Trial] = []
-        self._known: dict[Call, Layout | str] = {}
+        self.learn([])
 
     def learn(self, trials: Sequence[Trial]) -> None:
+        """Take what came out in trials for what comes out."""
         self.trials = list(trials)
-        self._known.clear()
-
-    def runs(self, part: nn.Module) -> int:
-        """How often a module runs, as far as the trials tell."""
-        return max((trial.calls.get(part, 0) for trial in self.trials), default=0)
+        self._known: dict[Call, Layout | str] = {}
 
     def grid(self, name: str, call: Call) -> Call | None:
         """The layer whose map tells the grid of a layer's patches, if there is one; Refused as in :meth:`of`."""
@@ -104,96 +99,92 @@ class Layouts:
             raise Refused(found)
         return found
 
-    def _decide(self, name: str, call: Call, shape: tuple[int, ...]) -> Layout | str:
-        seen = [(trial, trial.shapes[call]) for trial in self.trials if call in trial.shapes]
-        seen = [(trial, s) for trial, s in seen if len(s) == len(shape)]
-        declared = next(
-            (axes for pattern, axes in self.named.items() if fnmatch.fnmatchcase(name, pattern)), None
-        )
-        if declared is None and any(s[0] != 2 and not (len(s) == 3 and s[1] == 2) for _, s in seen):
+    def _decide(self, name: str, call: Call, shape: Shape) -> Layout | str:
+        seen = [(t, t.shapes[call]) for t in self.trials if len(t.shapes.get(call, ())) == len(shape)]
+        patterns = [axes for pattern, axes in self.named.items() if fnmatch.fnmatchcase(name, pattern)]
+        if not patterns and any(t.pictures not in s[: 2 if len(s) == 3 else 1] for t, s in seen):
             return Layout("folded")
-        layout = None
         if len(shape) == 2:
             return Layout("NC")
-        if len(shape) == 4:
-            axes = declared or self._map(call, seen) or self.default
-            layout = Layout(axes) if axes in ("NCHW", "NHWC") else None
-        elif len(shape) == 3:
-            options = [declared] if declared else self._orders(seen)
-            found = [made for axes in options if (made := self._patches(axes, seen))]
-            if not found and not declared and self.default:
-                found = [made for made in [self._patches(self.default, seen)] if made]
-            found = [
-                made for made in found if made.others
-            ] or found  # one of them has tokens that are no patches
-            layout = found[0] if len(found) == 1 else None
-        if layout is not None:
-            return layout
-        got = tuple(seen[0][1] if seen else shape)
-        size = f" for 2 pictures of {seen[0][0].size[0]} × {seen[0][0].size[1]} px" if seen else ""
-        choice = "'NTC', 'NCT' or 'TNC', with prefix= the number of tokens before the patches'"
-        choice = choice if len(shape) == 3 else "'NCHW' or 'NHWC'"
-        if len(shape) not in (3, 4):
-            return f"{name} returns {got}{size}: only (N, C), tokens and maps can be asked for; ask for another layer"
+        if patterns:
+            options = self._layouts(patterns[:1], len(shape), seen)
+        else:
+            options = self._layouts(self._orders(call, seen), len(shape), seen)
+            if len(options) != 1 and self.default:
+                options = self._layouts([self.default], len(shape), seen)
+        if len(options) == 1:
+            return options[0]
+        got = f"{name} returns {shape}"
+        if seen:
+            trial, first = seen[0]
+            height, width = trial.size
+            got = f"{name} returns {first} for {trial.pictures} pictures of {height} × {width} px"
+        choice = {
+            3: "'NTC', 'NCT' or 'TNC', with prefix= the number of tokens before the patches'",
+            4: "'NCHW' or 'NHWC'",
+        }.get(len(shape))
+        if choice is None:
+            return f"{got}: only (N, C), tokens and maps can be asked for; ask for another layer"
         return (
-            f"{name} returns {got}{size}, and which axes are channels, rows and columns is not certain. If it is a map "
-            f"of the picture, say so: Network(…, layout={{{name!r}: {choice}}}); else ask for another layer"
+            f"{got}, and which axes are channels, rows and columns is not certain. If it is a map of the picture, "
+            f"say so: Network(…, layout={{{name!r}: {choice}}}); else ask for another layer"
         )
 
-    def _map(self, call: Call, seen: list[tuple[Trial, tuple[int, ...]]]) -> str | None:
-        """The axes of (N, …, …, …): by type, by what changes with the picture's size, or by the maps' sizes."""
-        if channels_first(call.part):
-            return "NCHW"
-        changing = {axis for axis in (1, 2, 3) if len({shape[axis] for _, shape in seen}) > 1}
-        for axes, (h, w) in {"NCHW": (2, 3), "NHWC": (1, 2)}.items():
-            if changing == {h, w} and any(shape[h] != shape[w] for _, shape in seen):
-                return axes
-        if changing or not seen:
-            return None
-        first = all((shape[2], shape[3]) in trial.grids for trial, shape in seen)
-        last = all((shape[1], shape[2]) in trial.grids for trial, shape in seen)
-        if channels_last(call.part):
-            return "NHWC" if last else None
-        return None if first == last else "NCHW" if first else "NHWC"
-
-    def _orders(self, seen: list[tuple[Trial, tuple[int, ...]]]) -> list[str]:
-        if any(len(shape) != 3 for _, shape in seen):
-            return []
-        if all(shape[0] == 2 for _, shape in seen):
-            changing = {axis for axis in (1, 2) if len({shape[axis] for _, shape in seen}) > 1}
-            return [axes for axis, axes in ((1, "NTC"), (2, "NCT")) if changing <= {axis}]
-        return ["TNC"] if all(shape[1] == 2 for _, shape in seen) else []
-
-    def _patches(self, axes: str, seen: list[tuple[Trial, tuple[int, ...]]]) -> Layout | None:
-        """Which tokens are patches: those that depended on the picture, as many as a map has positions."""
-        if axes not in ("NTC", "NCT", "TNC"):
-            return None
+    def _orders(self, call: Call, seen: Seen) -> list[str]:
+        """The orders of axes that fit the type of a layer, and how its shape changes with the picture's."""
         if not seen:
-            return None if self.prefix is None else Layout(axes, self.prefix, self.prefix)
-        counts, found = [shape[axes.index("T")] for _, shape in seen], []
+            return ["NCHW"] if channels_first(call.part) else []
+        shapes = [shape for _, shape in seen]
+        rows = 0 if all(shape[0] == trial.pictures for trial, shape in seen) else 1
+        lengths = zip(*shapes, strict=True)
+        changing = {axis for axis, each in enumerate(lengths) if len(set(each)) > 1 and axis != rows}
+        if len(shapes[0]) == 3:
+            orders = ("TNC",) if rows else ("NTC", "NCT")
+            return [axes for axes in orders if changing <= {axes.index("T")}]
+        if channels_first(call.part):
+            return ["NCHW"]
+
+        def fits(h: int, w: int) -> bool:
+            if changing:  # both, and not alike, as those of attention from each token to each
+                return changing == {h, w} and any(shape[h] != shape[w] for shape in shapes)
+            return all((shape[h], shape[w]) in trial.grids for trial, shape in seen)
+
+        orders = ("NHWC",) if channels_last(call.part) else ("NCHW", "NHWC")
+        return [axes for axes in orders if fits(axes.index("H"), axes.index("W"))]
+
+    def _layouts(self, orders: Sequence[str], axes: int, seen: Seen) -> list[Layout]:
+        """Layouts in these orders; if in one of them some tokens are no patches, only those of that kind."""
+        if axes == 4:
+            return [Layout(order) for order in orders if len(order) == 4]
+        tokens = [self._tokens(order, seen) for order in orders if len(order) == axes == 3]
+        found = [layout for layout in tokens if layout]
+        return [layout for layout in found if layout.others] or found
+
+    def _tokens(self, order: str, seen: Seen) -> Layout | None:
+        """Which tokens are patches: those that depended on the picture, as many as a map has positions."""
+        if not seen:
+            return None if self.prefix is None else Layout(order, self.prefix, self.prefix)
+        counts = [shape[order.index("T")] for _, shape in seen]
         if len(seen) > 1 and len(set(counts)) == 1:
             return None  # as many at every size: not patches
+        spans = set()  # (first, others)
         for (trial, _), count in zip(seen, counts, strict=True):
-            first, patches = trial.tokens.get(count, (0, count if axes == "NCT" else 0))
+            first, patches = trial.tokens.get(count, (0, count if order == "NCT" else 0))
             if self.prefix is not None:
                 first, patches = self.prefix, count - self.prefix
-            found.append((first, count - patches, patches))
-        if len({(first, others) for first, others, _ in found}) > 1 or found[0][2] <= 0:
+            spans.add((first, count - patches))
+        first, others = spans.pop()
+        if spans or counts[0] <= others:
             return None
-        first, others, _ = found[0]
-        grids = [
-            {call for call, (h, w) in trial.maps.items() if h * w == patches}
-            for (trial, _), (*_, patches) in zip(seen, found, strict=True)
-        ]
-        if common := [call for call in grids[0] if all(call in each for each in grids)]:
-            return Layout(axes, first, others, common[0])
-        for (trial, _), (*_, patches) in zip(seen, found, strict=True):
+        trials = [(trial, count - others) for (trial, _), count in zip(seen, counts, strict=True)]
+        for call in seen[0][0].maps:
+            if all(math.prod(trial.maps.get(call, (0, 0))) == patches for trial, patches in trials):
+                return Layout(order, first, others, call)
+        for trial, patches in trials:
             grid = grid_of(patches, trial.size)
-            if grid is None or (trial.maps and grid not in trial.grids):
+            if grid is None or (grid not in trial.grids if trial.maps else order == "NCT"):
                 return None
-            if axes == "NCT" and not trial.maps:
-                return None
-        return Layout(axes, first, others)
+        return Layout(order, first, others)
 
 
 def as_map(name: str, a: Tensor, layout: Layout, pictures: int, size: Size, grid: Size | None) -> Tensor:

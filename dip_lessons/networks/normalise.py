@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from .network import Network
 
 Statistic = float | Sequence[float] | Tensor
 
@@ -48,33 +44,6 @@ def statistics(mean: Statistic, std: Statistic, channels: int) -> tuple[Tensor, 
         )
     one, other = (v.expand(*lengths).clone().view(1, -1, 1, 1) for v in pair)
     return one, other
-
-
-def check_picture(network: Network, image: Tensor) -> None:
-    """Raise ValueError or TypeError for what is no picture that the network takes."""
-    name, channels = network.name, network.channels
-    shaped = isinstance(image, Tensor) and image.ndim == 4 and image.numel() > 0
-    if shaped and channels == 1 and image.shape[1] == 3:
-        raise ValueError(
-            f"{name} takes pictures of one channel, (N, 1, H, W); got {tuple(image.shape)}: make the picture with "
-            "channels=1, as in dip.Fourier(28, channels=1), or average its channels, image.mean(dim=1, keepdim=True)"
-        )
-    if not shaped or image.shape[1] not in (1, channels):
-        got = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
-        raise ValueError(
-            f"{name} takes pictures (N, {channels}, H, W) in [0, 1]; got {got}. An RGBA picture needs a "
-            "background first; a single picture needs image[None]"
-        )
-    if not image.is_floating_point():
-        raise TypeError(f"{name} takes floating-point pictures in [0, 1]; got {image.dtype}: divide by 255")
-    if image.dtype != network.mean.dtype:
-        raise TypeError(
-            f"{name} takes pictures of {network.mean.dtype}; got {image.dtype}: convert one of them with .to(...)"
-        )
-    if image.device != network.device:
-        raise ValueError(
-            f"the picture is on {image.device}, {name} on {network.device}; move one of them with .to(...)"
-        )
 
 
 def normalised(image: Tensor, mean: Tensor, std: Tensor, bgr: bool, side: int | None) -> Tensor:
