@@ -1,6 +1,58 @@
 """Planted wrong answers to lesson 05: {exercise: {words of the hint it must get: source}}."""
 
 WRONG = {
+    "my_views": {
+        "as many; yours has 68 × 68": """
+def my_views(image, generator):
+    dy, dx = torch.randint(0, 13, (2,), generator=generator).tolist()
+    return image[..., dy : dy + 68, dx : dx + 68]
+""",
+        "draw from the generator that you are given": """
+def my_views(image, generator):
+    dy, dx = torch.randint(-12, 13, (2,)).tolist()
+    return torch.roll(image, (dy, dx), (-2, -1))
+""",
+        "every seed gives the same view": """
+def my_views(image, generator):
+    generator.manual_seed(0)
+    dy, dx = torch.randint(-12, 13, (2,), generator=generator).tolist()
+    return torch.roll(image, (dy, dx), (-2, -1))
+""",
+        "no gradient reaches": """
+def my_views(image, generator):
+    dy, dx = torch.randint(-12, 13, (2,), generator=generator).tolist()
+    return torch.roll(image.detach(), (dy, dx), (-2, -1))
+""",
+        "keep them in [0, 1]": """
+def my_views(image, generator):
+    return image + 0.3 * torch.randn(image.shape, generator=generator)
+""",
+        "let your views shift as far": """
+def my_views(image, generator):
+    return F.avg_pool2d(image, 3, 1, 1) * torch.rand(1, generator=generator)
+""",
+    },
+    "fair_best": {
+        "the table's rule": """
+def fair_best(values):
+    best = values.mean(dim=2).argmax(dim=1)
+    return torch.stack([arm[rate] for arm, rate in zip(values, best)])
+""",
+        "let the others choose": """
+def fair_best(values):
+    return values.max(dim=1).values
+""",
+        "one η for all arms": """
+def fair_best(values):
+    n = values.shape[2]
+    columns = []
+    for i in range(n):
+        rest = [j for j in range(n) if j != i]
+        best = values[:, :, rest].mean(dim=(0, 2)).argmax()
+        columns.append(values[:, best, i])
+    return torch.stack(columns, dim=1)
+""",
+    },
     "affine_matrix": {
         "shrinks what it should magnify": """
 def affine_matrix(scale, angle, shift):
@@ -117,4 +169,26 @@ def robust_value(image, f, views, count, generator):
     return torch.stack([f(views(image, generator)) for _ in range(count)]).mean()
 """,
     },
+}
+
+RIGHT = {
+    "my_views": """
+def my_views(image, generator):
+    views = []
+    for picture in image:
+        dy, dx = torch.randint(-12, 13, (2,), generator=generator).tolist()
+        bright = 0.9 + 0.1 * torch.rand(1, generator=generator)
+        views.append(torch.roll(picture, (dy, dx), (1, 2)) * bright)
+    return torch.stack(views)
+""",
+    "fair_best": """
+def fair_best(values):
+    arms, rates, starts = values.shape
+    out = torch.empty(arms, starts)
+    for a in range(arms):
+        for s in range(starts):
+            rest = [i for i in range(starts) if i != s]
+            out[a, s] = values[a, values[a][:, rest].mean(dim=1).argmax(), s]
+    return out
+""",
 }

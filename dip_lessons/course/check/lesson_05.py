@@ -8,10 +8,108 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ... import assets, metrics
+from ...networks import load_network
+from ...objectives import channel
+from ...parameterizations import Fourier
+from ...run.plan import optimize
 from ...views.affine import Views, random_views
-from .verdict import Exercise
+from .verdict import Exercise, Experiment
 
-__all__ = ["affine_matrix", "jitter", "robust_value"]
+__all__ = ["affine_matrix", "fair_best", "jitter", "my_views", "robust_value"]
+
+
+def _with_views(views: Callable[[Tensor, torch.Generator], Tensor], side: int) -> Tensor:
+    """Height, width, least and largest value of a view; what a second call with the same seed and one with another seed
+    change; the largest slope; the share of its value that a picture keeps under shifts of up to 12 pixels."""
+
+    def look(seed: int) -> Tensor:
+        return views(image, torch.Generator().manual_seed(seed))
+
+    image = assets.picture("chelsea", (side, side)).requires_grad_()
+    view = look(0)
+    if view.shape != image.shape:
+        return torch.tensor([*view.shape[-2:], *[0.0] * 6])
+    slope = torch.zeros(())
+    if view.requires_grad:
+        slope = torch.autograd.grad(view.square().sum(), image)[0].abs().max()
+    view = view.detach().clone()
+    chance = [(look(0) - view).abs().max(), max((look(seed) - view).abs().max() for seed in (1, 2, 3))]
+    share = _kept(views, side) if slope else slope
+    return torch.stack(
+        [torch.tensor(side), torch.tensor(side), view.min(), view.max(), *chance, slope, share]
+    )
+
+
+def _kept(views: Callable[[Tensor, torch.Generator], Tensor], side: int) -> Tensor:
+    """The share of its value that a picture optimized with these views keeps under shifts of up to 12 pixels."""
+    network, objective = load_network("squeezenet1_1", device="cpu"), channel("features.9", 100)
+    start = Fourier(side, generator=torch.Generator().manual_seed(0), device="cpu")
+    picture = optimize(start, objective, network, views=views, steps=48).finish().image
+    robust = metrics.robust_value(picture, objective, network, views=random_views(jitter=12), count=12)
+    return (robust / metrics.value(picture, objective, network)).squeeze()
+
+
+def _not_robust(numbers: Tensor, side: int) -> str | None:
+    height, width, least, largest, twice, other, slope, share = numbers.tolist()
+    if (height, width) != (side, side):
+        return f"a view of {side} × {side} pixels should have as many; yours has {height:g} × {width:g}"
+    if least < -1e-5 or largest > 1 + 1e-5:
+        return f"your view has values from {least:.2f} to {largest:.2f}: keep them in [0, 1]"
+    if twice > 0:
+        return (
+            "one seed gives two different views: draw from the generator that you are given, and nothing else"
+        )
+    if other == 0:
+        return "every seed gives the same view: it should be drawn at random"
+    if slope == 0:
+        return "no gradient reaches the picture: was it detached, or made anew on the way?"
+    if share < 0.7:
+        return (
+            f"optimized with your views, a picture keeps {share:.0%} of its value under shifts of up to 12 pixels: "
+            "let your views shift as far, both ways"
+        )
+    return None
+
+
+my_views = Experiment("my_views", _with_views, _not_robust, [lambda: (80,)])
+
+
+def _by_others(values: Tensor) -> Tensor:
+    others = values.sum(dim=2, keepdim=True) - values
+    return values.gather(1, others.argmax(dim=1, keepdim=True))[:, 0]
+
+
+def _by_all(values: Tensor) -> Tensor:
+    return values.gather(
+        1, values.sum(dim=2, keepdim=True).argmax(dim=1, keepdim=True).expand(-1, 1, values.shape[2])
+    )[:, 0]
+
+
+def _one_rate(values: Tensor) -> Tensor:
+    others = (values.sum(dim=2, keepdim=True) - values).sum(dim=0)  # (rates, starts)
+    return values.gather(1, others.argmax(dim=0).expand(len(values), 1, -1))[:, 0]
+
+
+fair_best = Exercise(
+    "fair_best",
+    _by_others,
+    [
+        lambda: (torch.randn(3, 4, 3, generator=torch.Generator().manual_seed(0)),),
+        lambda: (torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(1)),),
+    ],
+    {
+        "this is the table's rule: the start that is scored has a say in its own η": _by_all,
+        "each start chose its own best η: let the others choose": lambda values: values.amax(dim=1),
+        "you took one η for all arms: each arm has its own": _one_rate,
+        "you took the worst η for the others: argmax, not argmin": lambda values: values.gather(
+            1, (values.sum(dim=2, keepdim=True) - values).argmin(dim=1, keepdim=True)
+        )[:, 0],
+        "you returned what the others reached: score the start itself": lambda values: (
+            (values.sum(dim=2, keepdim=True) - values).amax(dim=1) / (values.shape[2] - 1)
+        ),
+    },
+)
 
 
 def _rotation(angle: Tensor) -> Tensor:
