@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .verdict import Exercise
+from .verdict import Exercise, Experiment
 
-__all__ = ["caricature_objective", "pair_gain", "texture_diversity"]
+__all__ = ["caricature_objective", "control", "pair_gain", "texture_diversity"]
 
 
 def _grams(a: Tensor) -> Tensor:
@@ -28,10 +28,10 @@ def _unlikeness(vectors: Tensor, *, itself: bool = False, unit: bool = True) -> 
 
 
 def _activation(seed: int, batch: int, channels: int, height: int, width: int) -> Tensor:
-    """Like those after a ReLU: never negative, a third of them 0, and channels of unlike loudness."""
+    """Like those after a ReLU: never negative, a third of them 0, and channels of unlike size."""
     generator = torch.Generator().manual_seed(seed)
-    loudness = 0.5 + torch.rand(batch, channels, 1, 1, generator=generator)
-    return loudness * (torch.randn(batch, channels, height, width, generator=generator) + 0.4).clamp(min=0)
+    scale = 0.5 + torch.rand(batch, channels, 1, 1, generator=generator)
+    return scale * (torch.randn(batch, channels, height, width, generator=generator) + 0.4).clamp(min=0)
 
 
 def _texture_case(seed: int, *shape: int) -> Callable[[], tuple]:
@@ -47,14 +47,14 @@ texture_diversity = Exercise(
             lambda a: _unlikeness(_grams(a), itself=True)
         ),
         "your sign is turned round: likeness is what costs": lambda a: -_unlikeness(_grams(a)),
-        "your matrices are not divided by their length: loud pictures would count more": (
+        "your matrices are not divided by their length: pictures with larger activations would count more": (
             lambda a: _unlikeness(_grams(a), unit=False)
         ),
-        "that compares the maps themselves, place by place: a texture is a sum over places": _unlikeness,
-        "that compares the channels' means: the Gram matrix knows which channels are awake *together*": (
+        "that compares the maps themselves, position by position: a texture is a sum over positions": _unlikeness,
+        "that compares the channels' means: the Gram matrix knows which channels are active *together*": (
             lambda a: _unlikeness(a.mean(dim=(2, 3)))
         ),
-        "your product runs over channels and leaves places: a aᵀ is (C, C), summed over places": (
+        "your product runs over channels and leaves positions: a aᵀ is (C, C), summed over positions": (
             lambda a: _unlikeness(torch.einsum("bcp,bcq->bpq", a.flatten(2), a.flatten(2)))
         ),
         "you divided each row of the matrix by its length: the whole matrix is one vector, flatten(1) first": (
@@ -68,6 +68,53 @@ texture_diversity = Exercise(
         ),
     },
     gradient=[0],
+)
+
+
+_SETTINGS = ("index", "weight", "seed", "late")
+
+
+def _chosen(control: Callable[[Mapping], Mapping], treatment: Mapping[str, float]) -> Tensor:
+    """The four settings of the control, or nothing where they are others."""
+    given = control(dict(treatment))
+    whole = isinstance(given, Mapping) and set(given) == set(_SETTINGS)
+    return torch.tensor(
+        [float(given[k]) for k in _SETTINGS] if whole else [], device="cpu", dtype=torch.float64
+    )
+
+
+def _no_control(given: Tensor, treatment: Mapping[str, float]) -> str | None:
+    if not len(given):
+        return "return a dict with the treatment's four keys: index, weight, seed and late"
+    changed = [k for k, x in zip(_SETTINGS, given.tolist(), strict=True) if x != treatment[k]]
+    if not changed:
+        return "that is the treatment itself: change the one thing that is in doubt"
+    if len(changed) > 1:
+        return f"{' and '.join(changed)} differ from the treatment: if the result does, too, which of them was it?"
+    weight, late = given[1].item(), given[3].item()
+    if late < 0 or late > 1:
+        return f"late is a share of the steps, from 0 to 1, not their number; yours is {late:g}"
+    if 0 < late < 0.1:
+        return f"after {late:g} of the steps the channel has hardly begun"
+    if late > 0.8:
+        return f"after {late:g} of the steps hardly any are left in which the term counts"
+    return {
+        "index": "another channel is another question: it does not tell what happened to this one",
+        "seed": "another seed repeats the treatment: the result may be the same for the same bad reason",
+        "weight": "without the term you see what the channel does alone, which you know already"
+        if weight == 0
+        else "another weight still acts from the first step, before the channel has begun",
+    }.get(changed[0])
+
+
+control = Experiment(
+    "control",
+    _chosen,
+    _no_control,
+    [
+        lambda: ({"index": 689, "weight": 0.1, "seed": 0, "late": 0.0},),
+        lambda: ({"index": 42, "weight": 0.3, "seed": 2, "late": 0.0},),
+    ],
 )
 
 
@@ -89,7 +136,7 @@ def _exaggeration(
     return along * angle if dot_counts else angle
 
 
-def _by_place(a: Tensor, t: Tensor, power: float) -> Tensor:
+def _by_position(a: Tensor, t: Tensor, power: float) -> Tensor:
     dot = (a * t).sum(dim=1)  # (B, h, w)
     along = dot / t.norm(dim=1).clamp(min=1e-6)
     cosine = along / a.norm(dim=1).clamp(min=1e-6)
@@ -114,7 +161,7 @@ caricature_objective = Exercise(
         "the angle is left out: multiply by the bounded cosine to the power": (
             lambda a, t, p: _exaggeration(a, t, 0)
         ),
-        "you did not divide by ‖t‖: then a loud photograph would ask louder": (
+        "you did not divide by ‖t‖: then a photograph with larger activations would count more": (
             lambda a, t, p: _exaggeration(a, t, p, unit=False)
         ),
         "that is the angle alone: it multiplies a·t / ‖t‖": (
@@ -132,7 +179,7 @@ caricature_objective = Exercise(
         "you multiplied by the cosine once more: a·t / ‖t‖ holds one already": (
             lambda a, t, p: _exaggeration(a, t, p + 1)
         ),
-        "you compare place by place: the whole map is one vector, so that strong places count most": _by_place,
+        "you compare position by position: the whole map is one vector, strong positions count most": _by_position,
         "the length of a is that of each picture by itself, not of the whole batch": (
             lambda a, t, p: (
                 (d := (a * t).flatten(1).sum(dim=1) / t.norm()) * (d / a.norm()).clamp(min=0.1) ** p
@@ -144,7 +191,7 @@ caricature_objective = Exercise(
 
 
 def _gain(answers: Tensor, own: Tensor, *, first: bool = True, second: bool = True) -> Tensor:
-    """``own``: what answers (N, N, N) are divided by. The sum of the shares asked for, minus 1."""
+    """``own``: what answers (N, N, N) are divided by. The sum of the pair's shares, minus 1."""
     n = len(answers)
     shares, i, j = answers / own, torch.arange(n)[:, None], torch.arange(n)
     return first * shares[i, j, i] + second * shares[i, j, j] - 1
@@ -168,7 +215,7 @@ pair_gain = Exercise(
     [_gain_case(0, 4), _gain_case(1, 6), _gain_case(2, 2)],
     {
         "your diagonal is not 0: a channel makes no pair with itself": _gain,
-        "your answers are not divided by what each channel reaches alone: loud channels would count more": (
+        "your answers are not divided by what each channel reaches alone: large ones would count more": (
             lambda answers, alone: _off_diagonal(_gain(answers, torch.ones_like(alone)))
         ),
         "you did not take 1 away: a divided plane gives shares that add up to 1, and no gain": (
