@@ -244,6 +244,12 @@ def test_the_planar_network_closes_at_the_border_and_nowhere_else() -> None:
         dict(network.steps(x))["layer1"] for x in (c, sh.rotate(c, spin), sh.rotate(c, tilt))
     )
     torch.testing.assert_close(spun, before.roll(5, dims=-1), atol=1e-5, rtol=0)
+    split = sc.PlanarCNN((16, 32), (4,), closed=False, degree=7, generator=seeded(0)).eval()
+    before_split, after_split = (dict(split.steps(x))["layer1"] for x in (c, sh.rotate(c, spin)))
+    assert torch.equal(
+        before_split[..., 1:-1], before[..., 1:-1]
+    )  # the same weights, and the same map inside
+    assert relative(after_split, before_split.roll(5, dims=-1)) > 0.05
     degree = sh.highest_degree((16, 32))
     assert relative(sh.analyze(tilted, degree), sh.rotate(sh.analyze(before, degree), tilt)) > 0.3
 

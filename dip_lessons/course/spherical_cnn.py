@@ -451,11 +451,12 @@ class SphericalCNN(_Classifier):
 class PlanarCNN(_Classifier):
     """An ordinary CNN on the equirectangular picture: 3 × 3 convolutions, batch norm, ReLU, pooling by 2, a linear map.
 
-    The picture closes at ±180°: longitudes are padded around. Beyond the poles lie zeros.
+    Beyond the poles lie zeros.
 
     Args:
         size: (H, W) of the picture that it is shown.
         channels: of each layer.
+        closed: whether the picture closes at ±180°, longitudes padded around; if not, zeros lie there, too.
         degree: of what it is given; see :class:`SphericalCNN`.
         classes, generator: see :class:`SphericalCNN`.
 
@@ -470,6 +471,7 @@ class PlanarCNN(_Classifier):
         size: tuple[int, int] = (32, 64),
         channels: Sequence[int] = (16, 24, 32),
         *,
+        closed: bool = True,
         degree: int = 15,
         classes: int = 10,
         generator: torch.Generator | None = None,
@@ -477,6 +479,7 @@ class PlanarCNN(_Classifier):
         super().__init__()
         generator = torch.Generator().manual_seed(0) if generator is None else generator
         self.size, self.degree, self.depth = size, degree, len(channels)
+        self.beyond = "circular" if closed else "constant"
         pairs = zip((1, *channels), channels, strict=False)
         # skip_init: the weights that these draw for themselves come from the global generator.
         self.convolutions = nn.ModuleList(skip_init(nn.Conv2d, i, o, 3, bias=False) for i, o in pairs)
@@ -491,7 +494,7 @@ class PlanarCNN(_Classifier):
     def steps(self, c: Tensor) -> Iterator[tuple[str, Tensor]]:
         x = synthesize(c, self.size)[:, None]  # (B, 1, H, W)
         for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True), 1):
-            around = F.pad(F.pad(x, (1, 1, 0, 0), mode="circular"), (0, 0, 1, 1))
+            around = F.pad(F.pad(x, (1, 1, 0, 0), mode=self.beyond), (0, 0, 1, 1))
             x = F.relu(norm(convolution(around)))
             yield f"layer{i}", x
             yield f"layer{i}.mean", x.mean(dim=(2, 3))

@@ -1,4 +1,25 @@
-"""Planted wrong answers to lesson 13: {exercise: {words of the hint it must get: source}}."""
+"""Planted wrong answers to lesson 13: {exercise: {words of the hint it must get: source}}; and good ones."""
+
+RIGHT = {
+    "adam_by_degree": """
+def adam_by_degree(gradient, memory):
+    L = math.isqrt(gradient.shape[-1]) - 1
+    counts = [2 * l + 1 for l in range(L + 1)]
+    memory.setdefault("m", torch.zeros_like(gradient))
+    memory.setdefault("v", torch.zeros_like(gradient))
+    memory["t"] = memory.get("t", 0) + 1
+    squares = [part.pow(2).mean(-1, keepdim=True).expand_as(part) for part in gradient.split(counts, dim=-1)]
+    memory["m"].lerp_(gradient, 0.1)
+    memory["v"].lerp_(torch.cat(squares, dim=-1), 0.001)
+    m, v = memory["m"] / (1 - 0.9 ** memory["t"]), memory["v"] / (1 - 0.999 ** memory["t"])
+    return m / (v.sqrt() + 1e-8)
+""",
+    "zonal_convolution": """
+def zonal_convolution(f, h):
+    parts = f.split([2 * l + 1 for l in range(len(h))], dim=-1)
+    return torch.cat([h[l] * math.sqrt(4 * math.pi / (2 * l + 1)) * part for l, part in enumerate(parts)], dim=-1)
+""",
+}
 
 WRONG = {
     "zonal_convolution": {
@@ -44,6 +65,90 @@ def zonal_convolution(f, h):
     return f * (h.detach() * (4 * math.pi / counts) ** 0.5).repeat_interleave(counts)
 """,
     },
+    "adam_by_degree": {
+        "a rotation mixes": """
+def adam_by_degree(gradient, memory):
+    t = memory.get("t", 0) + 1
+    l = dip.spherical_harmonics.degrees(math.isqrt(gradient.shape[-1]) - 1)
+    m = 0.9 * memory.get("m", 0) + 0.1 * gradient
+    v = 0.999 * memory.get("v", 0) + 0.001 * gradient**2
+    memory.update(t=t, m=m, v=v)
+    return m / (1 - 0.9**t) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+""",
+        "each degree has a size of its own": """
+def adam_by_degree(gradient, memory):
+    t = memory.get("t", 0) + 1
+    l = dip.spherical_harmonics.degrees(math.isqrt(gradient.shape[-1]) - 1)
+    m = 0.9 * memory.get("m", 0) + 0.1 * gradient
+    v = 0.999 * memory.get("v", 0) + 0.001 * (gradient**2).mean(dim=-1, keepdim=True)
+    memory.update(t=t, m=m, v=v)
+    return m / (1 - 0.9**t) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+""",
+        "not their sum": """
+def adam_by_degree(gradient, memory):
+    t = memory.get("t", 0) + 1
+    l = dip.spherical_harmonics.degrees(math.isqrt(gradient.shape[-1]) - 1)
+    m = 0.9 * memory.get("m", 0) + 0.1 * gradient
+    squares = dip.spherical_harmonics.power(gradient)[..., l]
+    v = 0.999 * memory.get("v", 0) + 0.001 * squares * (2 * l + 1)
+    memory.update(t=t, m=m, v=v)
+    return m / (1 - 0.9**t) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+""",
+        "1 − βᵗ": """
+def adam_by_degree(gradient, memory):
+    t = memory.get("t", 0) + 1
+    l = dip.spherical_harmonics.degrees(math.isqrt(gradient.shape[-1]) - 1)
+    m = 0.9 * memory.get("m", 0) + 0.1 * gradient
+    v = 0.999 * memory.get("v", 0) + 0.001 * dip.spherical_harmonics.power(gradient)[..., l]
+    memory.update(t=t, m=m, v=v)
+    return m / ((v).sqrt() + 1e-8)
+""",
+        "not over the batch": """
+def adam_by_degree(gradient, memory):
+    t = memory.get("t", 0) + 1
+    l = dip.spherical_harmonics.degrees(math.isqrt(gradient.shape[-1]) - 1)
+    m = 0.9 * memory.get("m", 0) + 0.1 * gradient
+    v = 0.999 * memory.get("v", 0) + 0.001 * dip.spherical_harmonics.power(gradient).mean(dim=0)[l]
+    memory.update(t=t, m=m, v=v)
+    return m / (1 - 0.9**t) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+""",
+        "running mean of the gradient": """
+def adam_by_degree(gradient, memory):
+    t = memory.get("t", 0) + 1
+    l = dip.spherical_harmonics.degrees(math.isqrt(gradient.shape[-1]) - 1)
+    m = gradient
+    v = 0.999 * memory.get("v", 0) + 0.001 * dip.spherical_harmonics.power(gradient)[..., l]
+    memory.update(t=t, v=v)
+    return m / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+""",
+        "running mean of squares": """
+def adam_by_degree(gradient, memory):
+    t = memory.get("t", 0) + 1
+    l = dip.spherical_harmonics.degrees(math.isqrt(gradient.shape[-1]) - 1)
+    m = 0.9 * memory.get("m", 0) + 0.1 * gradient
+    v = dip.spherical_harmonics.power(gradient)[..., l]
+    memory.update(t=t, m=m)
+    return m / (1 - 0.9**t) / ((v).sqrt() + 1e-8)
+""",
+        "against the gradient": """
+def adam_by_degree(gradient, memory):
+    t = memory.get("t", 0) + 1
+    l = dip.spherical_harmonics.degrees(math.isqrt(gradient.shape[-1]) - 1)
+    m = 0.9 * memory.get("m", 0) + 0.1 * gradient
+    v = 0.999 * memory.get("v", 0) + 0.001 * dip.spherical_harmonics.power(gradient)[..., l]
+    memory.update(t=t, m=m, v=v)
+    return -m / (1 - 0.9**t) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+""",
+        "of the gradient's shape": """
+def adam_by_degree(gradient, memory):
+    t = memory.get("t", 0) + 1
+    l = dip.spherical_harmonics.degrees(math.isqrt(gradient.shape[-1]) - 1)
+    m = 0.9 * memory.get("m", 0) + 0.1 * gradient
+    v = 0.999 * memory.get("v", 0) + 0.001 * dip.spherical_harmonics.power(gradient)[..., l]
+    memory.update(t=t, m=m, v=v)
+    return (m / (v.sqrt() + 1e-8))[0]
+""",
+    },
     "sphere_mean": {
         "forgot sin θ": """
 def sphere_mean(values):
@@ -73,6 +178,13 @@ def sphere_mean(values):
     H, W = values.shape[-2:]
     w = (torch.pi * (torch.arange(H) + 0.5) / H).sin()[:, None].expand(H, W)
     return 4 * torch.pi * (values * w).sum(dim=(-2, -1)) / w.sum()
+""",
+        "have the integral": """
+def sphere_mean(values):
+    H, W = values.shape[-2:]
+    theta = torch.pi * (torch.arange(H) + 0.5) / H
+    area = theta.sin()[:, None] * (torch.pi / H) * (2 * torch.pi / W)
+    return (values * area).sum(dim=(-2, -1))
 """,
         "unnormalised": """
 def sphere_mean(values):

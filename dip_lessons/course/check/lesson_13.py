@@ -8,10 +8,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...sphere.harmonics import degrees
-from .verdict import Exercise
+from ...sphere.harmonics import degrees, power, random_rotations, rotate
+from .verdict import Exercise, Experiment
 
-__all__ = ["correlation", "sphere_mean", "zonal_convolution"]
+__all__ = ["adam_by_degree", "correlation", "sphere_mean", "zonal_convolution"]
 
 
 def _numbers(*shape: int) -> Tensor:
@@ -59,6 +59,58 @@ zonal_convolution = Exercise(
 )
 
 
+def _steps(rule: Callable, gradients: Tensor) -> Tensor:
+    memory: dict = {}
+    return torch.stack([rule(g.clone(), memory) for g in gradients])
+
+
+def _how_it_steps(rule: Callable) -> Tensor:
+    """Along the gradient?, gap after a turn, after g and −g, after 100 g and g, with a loud neighbour; then the rms of
+    the first step by degree. One 0 if steps have another shape."""
+    g = _numbers(4, 2, 16) * torch.tensor([1.0, 10.0, 0.1, 3.0])[degrees(3)]
+    R = random_rotations(1, torch.Generator().manual_seed(1))[0]
+    steps = _steps(rule, g)
+    if steps.shape != g.shape:
+        return torch.zeros(1)
+    gap = (_steps(rule, rotate(g, R)) - rotate(steps, R)).norm() / steps.norm()
+    first = steps[0].norm()
+    there_and_back = _steps(rule, torch.stack([g[0], -g[0]]))[1].norm() / first
+    burst = _steps(rule, torch.stack([100 * g[0], g[0]]))[1].norm() / first
+    loud = _steps(rule, g * torch.tensor([[1.0], [100.0]]))[:, 0]
+    apart = (loud - steps[:, 0]).norm() / steps[:, 0].norm()
+    sizes = power(steps[0]).mean(dim=0).sqrt()
+    return torch.stack([(steps[0] * g[0]).sum(), gap, there_and_back, burst, apart, *sizes])
+
+
+def _fault(found: Tensor) -> str | None:
+    if len(found) == 1:
+        return "return a step of the gradient's shape"
+    along, gap, there_and_back, burst, apart, *sizes = found.tolist()
+    lengths = [size * math.sqrt(2 * l + 1) for l, size in enumerate(sizes)]
+    hints = {
+        "your step goes against the gradient: whoever calls you takes care of the sign": along <= 0,
+        f"with turned gradients your steps, turned back, are off by {gap:.0%}: a rotation mixes the 2l + 1 "
+        "coefficients of a degree, so these must share one size": gap > 1e-3,
+        "pictures disturb one another: take the mean over the 2l + 1 coefficients, not over the batch": apart
+        > 1e-3,
+        "after g and −g your second step is as long as the first: keep a running mean of the gradient": (
+            there_and_back > 0.5
+        ),
+        "after a gradient a hundred times as large you step far too long: keep a running mean of squares": burst
+        > 3,
+        "you divide by the length of a degree, √(2l + 1) times what a coefficient of it has: take the mean of the "
+        "squares, not their sum": max(sizes) > 1.1 * min(sizes) and max(lengths) < 1.1 * min(lengths),
+        "degrees with small gradients hardly move: each degree has a size of its own": max(sizes)
+        > 1.1 * min(sizes),
+        f"in your first step coefficients move by {sizes[0]:.2g} (rms) instead of 1: divide each running mean by "
+        "1 − βᵗ, with t = 1 in the first step": abs(sizes[0] - 1) > 0.05,
+    }
+    return next((hint for hint, applies in hints.items() if applies), None)
+
+
+adam_by_degree = Experiment("adam_by_degree", _how_it_steps, _fault)
+
+
 def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     return (values.mean(dim=-1) * weight).sum(dim=-1) / weight.sum()
 
@@ -90,6 +142,9 @@ sphere_mean = Exercise(
             lambda f: (f.mean(dim=-1) * _colatitude(f).sin()).sum(dim=-1) * math.pi / (2 * f.shape[-2])
         ),
         "you took the integral; the mean is the integral over 4π": lambda f: 4 * math.pi * _sphere_mean(f),
+        "you added areas up, and have the integral: the mean is the integral over 4π": (
+            lambda f: (f.mean(dim=-1) * _colatitude(f).sin()).mean(dim=-1) * 2 * math.pi**2
+        ),
         "you left the weights unnormalised: divide by their sum": (
             lambda f: (f.mean(dim=-1) * _colatitude(f).sin()).mean(dim=-1)
         ),
