@@ -1,11 +1,142 @@
-"""Planted wrong answers to lesson 12: {exercise: {words of the hint it must get: source}}."""
+"""Planted wrong answers to lesson 12: {exercise: {words of the hint it must get: source}}; and a good one."""
+
+RIGHT = {
+    "camera_rays": """
+def camera_rays(yaw, pitch, fov, side):
+    a, b = math.radians(yaw) + math.pi, math.radians(pitch)
+    forward = torch.tensor([math.cos(b) * math.cos(a), math.cos(b) * math.sin(a), math.sin(b)])
+    right = torch.tensor([-math.sin(a), math.cos(a), 0.0])
+    down = torch.tensor([math.sin(b) * math.cos(a), math.sin(b) * math.sin(a), -math.cos(b)])
+    q = ((torch.arange(side) + 0.5) / side * 2 - 1) * math.tan(math.radians(fov / 2))
+    x, y = torch.meshgrid(q, q, indexing="xy")
+    plane = torch.stack([x, y, torch.ones_like(x)], dim=-1)
+    return torch.nn.functional.normalize(plane @ torch.stack([right, down, forward]), dim=-1)
+""",
+}
 
 WRONG = {
+    "camera_rays": {
+        "looks to the back": """
+def camera_rays(yaw, pitch, fov, side):
+    a, b = math.radians(yaw), math.radians(pitch)
+    forward = torch.tensor([math.cos(b) * math.cos(a), math.cos(b) * math.sin(a), math.sin(b)])
+    right = torch.tensor([-math.sin(a), math.cos(a), 0.0])
+    down = torch.tensor([math.sin(b) * math.cos(a), math.sin(b) * math.sin(a), -math.cos(b)])
+    q = ((torch.arange(side) + 0.5) / side * 2 - 1) * math.tan(math.radians(fov / 2))
+    x, y = torch.meshgrid(q, q, indexing="xy")
+    return forward + x[..., None] * right + y[..., None] * down
+""",
+        "upside down": """
+def camera_rays(yaw, pitch, fov, side):
+    a, b = math.radians(yaw) + math.pi, math.radians(pitch)
+    forward = torch.tensor([math.cos(b) * math.cos(a), math.cos(b) * math.sin(a), math.sin(b)])
+    right = torch.tensor([-math.sin(a), math.cos(a), 0.0])
+    down = torch.tensor([math.sin(b) * math.cos(a), math.sin(b) * math.sin(a), -math.cos(b)])
+    q = ((torch.arange(side) + 0.5) / side * 2 - 1) * math.tan(math.radians(fov / 2))
+    x, y = torch.meshgrid(q, q, indexing="xy")
+    return forward + x[..., None] * right + y[..., None] * (-down)
+""",
+        "mirrored": """
+def camera_rays(yaw, pitch, fov, side):
+    a, b = math.radians(yaw) + math.pi, math.radians(pitch)
+    forward = torch.tensor([math.cos(b) * math.cos(a), math.cos(b) * math.sin(a), math.sin(b)])
+    right = torch.tensor([-math.sin(a), math.cos(a), 0.0])
+    down = torch.tensor([math.sin(b) * math.cos(a), math.sin(b) * math.sin(a), -math.cos(b)])
+    q = ((torch.arange(side) + 0.5) / side * 2 - 1) * math.tan(math.radians(fov / 2))
+    x, y = torch.meshgrid(q, q, indexing="xy")
+    return forward + x[..., None] * (-right) + y[..., None] * down
+""",
+        "exchanged": """
+def camera_rays(yaw, pitch, fov, side):
+    a, b = math.radians(yaw) + math.pi, math.radians(pitch)
+    forward = torch.tensor([math.cos(b) * math.cos(a), math.cos(b) * math.sin(a), math.sin(b)])
+    right = torch.tensor([-math.sin(a), math.cos(a), 0.0])
+    down = torch.tensor([math.sin(b) * math.cos(a), math.sin(b) * math.sin(a), -math.cos(b)])
+    q = ((torch.arange(side) + 0.5) / side * 2 - 1) * math.tan(math.radians(fov / 2))
+    x, y = torch.meshgrid(q, q, indexing="ij")
+    return forward + x[..., None] * right + y[..., None] * down
+""",
+        "look up": """
+def camera_rays(yaw, pitch, fov, side):
+    a, b = math.radians(yaw) + math.pi, -math.radians(pitch)
+    forward = torch.tensor([math.cos(b) * math.cos(a), math.cos(b) * math.sin(a), math.sin(b)])
+    right = torch.tensor([-math.sin(a), math.cos(a), 0.0])
+    down = torch.tensor([math.sin(b) * math.cos(a), math.sin(b) * math.sin(a), -math.cos(b)])
+    q = ((torch.arange(side) + 0.5) / side * 2 - 1) * math.tan(math.radians(fov / 2))
+    x, y = torch.meshgrid(q, q, indexing="xy")
+    return forward + x[..., None] * right + y[..., None] * down
+""",
+        "pixels' edges": """
+def camera_rays(yaw, pitch, fov, side):
+    a, b = math.radians(yaw) + math.pi, math.radians(pitch)
+    forward = torch.tensor([math.cos(b) * math.cos(a), math.cos(b) * math.sin(a), math.sin(b)])
+    right = torch.tensor([-math.sin(a), math.cos(a), 0.0])
+    down = torch.tensor([math.sin(b) * math.cos(a), math.sin(b) * math.sin(a), -math.cos(b)])
+    q = (torch.arange(side) / side * 2 - 1) * math.tan(math.radians(fov / 2))
+    x, y = torch.meshgrid(q, q, indexing="xy")
+    return forward + x[..., None] * right + y[..., None] * down
+""",
+        "too wide": """
+def camera_rays(yaw, pitch, fov, side):
+    a, b = math.radians(yaw) + math.pi, math.radians(pitch)
+    forward = torch.tensor([math.cos(b) * math.cos(a), math.cos(b) * math.sin(a), math.sin(b)])
+    right = torch.tensor([-math.sin(a), math.cos(a), 0.0])
+    down = torch.tensor([math.sin(b) * math.cos(a), math.sin(b) * math.sin(a), -math.cos(b)])
+    q = ((torch.arange(side) + 0.5) / side * 2 - 1) * math.tan(math.radians(fov))
+    x, y = torch.meshgrid(q, q, indexing="xy")
+    return forward + x[..., None] * right + y[..., None] * down
+""",
+        "equal angles": """
+def camera_rays(yaw, pitch, fov, side):
+    a, b = math.radians(yaw) + math.pi, math.radians(pitch)
+    forward = torch.tensor([math.cos(b) * math.cos(a), math.cos(b) * math.sin(a), math.sin(b)])
+    right = torch.tensor([-math.sin(a), math.cos(a), 0.0])
+    down = torch.tensor([math.sin(b) * math.cos(a), math.sin(b) * math.sin(a), -math.cos(b)])
+    q = ((torch.arange(side) + 0.5) / side * 2 - 1) * math.radians(fov / 2)
+    x, y = torch.meshgrid(q, q, indexing="xy")
+    return forward + x[..., None] * right + y[..., None] * down
+""",
+        "take radians": """
+def camera_rays(yaw, pitch, fov, side):
+    a, b = yaw + 180, pitch
+    forward = torch.tensor([math.cos(b) * math.cos(a), math.cos(b) * math.sin(a), math.sin(b)])
+    right = torch.tensor([-math.sin(a), math.cos(a), 0.0])
+    down = torch.tensor([math.sin(b) * math.cos(a), math.sin(b) * math.sin(a), -math.cos(b)])
+    q = ((torch.arange(side) + 0.5) / side * 2 - 1) * math.tan(math.radians(fov / 2))
+    x, y = torch.meshgrid(q, q, indexing="xy")
+    return forward + x[..., None] * right + y[..., None] * down
+""",
+        "off by up to": """
+def camera_rays(yaw, pitch, fov, side):
+    a, b = math.radians(yaw) + math.pi, math.radians(pitch)
+    forward = torch.tensor([math.cos(b) * math.cos(a), math.cos(b) * math.sin(a), math.sin(b)])
+    right = torch.tensor([-math.sin(a), math.cos(a), 0.0])
+    down = torch.tensor([math.sin(b) * math.cos(a), math.sin(b) * math.sin(a), -math.cos(b)])
+    q = ((torch.arange(side) + 0.5) / side * 2 - 1) * 1
+    x, y = torch.meshgrid(q, q, indexing="xy")
+    return forward + x[..., None] * right + y[..., None] * down
+""",
+        "directions of shape": """
+def camera_rays(yaw, pitch, fov, side):
+    a, b = math.radians(yaw) + math.pi, math.radians(pitch)
+    forward = torch.tensor([math.cos(b) * math.cos(a), math.cos(b) * math.sin(a), math.sin(b)])
+    right = torch.tensor([-math.sin(a), math.cos(a), 0.0])
+    down = torch.tensor([math.sin(b) * math.cos(a), math.sin(b) * math.sin(a), -math.cos(b)])
+    q = ((torch.arange(side) + 0.5) / side * 2 - 1) * math.tan(math.radians(fov / 2))
+    x, y = torch.meshgrid(q, q, indexing="xy")
+    return (forward + x[..., None] * right + y[..., None] * down).permute(2, 0, 1)
+""",
+    },
     "inner_product": {
         "counted every pixel alike": """
 def inner_product(f, g):
     H, W = f.shape[-2:]
     return (f * g).sum(dim=(-2, -1)) * (math.pi / H) * (2 * math.pi / W)
+""",
+        "shared the sphere's area": """
+def inner_product(f, g):
+    H, W = f.shape[-2:]
+    return (f * g).sum(dim=(-2, -1)) * 4 * math.pi / (H * W)
 """,
         "left out the size of a pixel": """
 def inner_product(f, g):

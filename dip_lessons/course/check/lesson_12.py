@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ...sphere.harmonics import degrees
-from .verdict import Exercise
+from ...sphere.panorama import cameras
+from .verdict import Exercise, Experiment
 
-__all__ = ["fair_pitch", "inner_product", "turn"]
+__all__ = ["camera_rays", "fair_pitch", "inner_product", "turn"]
 
 
 def _weighted(f: Tensor, g: Tensor, weight: Tensor) -> Tensor:
@@ -60,6 +62,9 @@ inner_product = Exercise(
         "you counted every pixel alike: a pixel near a pole is narrow, its area is sin θ · π/H · 2π/W": (
             lambda f, g: _weighted(f, g, torch.full(f.shape[-2:-1], _area(*f.shape[-2:])))
         ),
+        "you shared the sphere's area, 4π, out evenly: a pixel near a pole is narrow, its area is sin θ · π/H · 2π/W": (
+            lambda f, g: 4 * math.pi * (f * g).mean(dim=(-2, -1))
+        ),
         "you weighted by sin θ, but left out the size of a pixel on the equator, π/H · 2π/W": (
             lambda f, g: _weighted(f, g, _middles(f.shape[-2]).sin())
         ),
@@ -80,6 +85,70 @@ inner_product = Exercise(
     gradient=[0, 1],
     rtol=2e-3,  # so that weights by the middle of a row, exact areas and Fejér's weights are all right
     atol=3e-5,
+)
+
+
+def _rays(
+    yaw: float, pitch: float, fov: float, side: int, *, half: float = 0.5, tangent: bool = True
+) -> Tensor:
+    """Directions (side, side, 3) of a camera's pixels, of length 1."""
+    q = (torch.arange(side) + half - side / 2) * 2 / side
+    opening = math.radians(fov) / 2
+    x, y = (q * math.tan(opening), q * math.tan(opening)) if tangent else (q * opening, q * opening)
+    right, down, forward = cameras(*torch.tensor([[yaw], [pitch], [0.0]]))[0].T
+    return F.normalize(forward + x[None, :, None] * right + y[:, None, None] * down, dim=-1)
+
+
+# Each slip as the same camera with another argument, or with its picture turned about.
+_SLIPS: dict[str, Callable[..., Tensor]] = {
+    "your camera looks to the back: yaw 0 is the middle of the map, which has the longitude 180°": (
+        lambda yaw, pitch, fov, side: _rays(yaw + 180, pitch, fov, side)
+    ),
+    "your view is upside down: rows go down, so q_y multiplies *down*": (
+        lambda yaw, pitch, fov, side: _rays(yaw, pitch, fov, side).flip(0)
+    ),
+    "your view is mirrored: the longitude grows to the right": (
+        lambda yaw, pitch, fov, side: _rays(yaw, pitch, fov, side).flip(1)
+    ),
+    "rows and columns are exchanged: q_x varies along a row, q_y from row to row": (
+        lambda yaw, pitch, fov, side: _rays(yaw, pitch, fov, side).transpose(0, 1)
+    ),
+    "your camera looks down where it should look up: the height of its direction is + sin(pitch)": (
+        lambda yaw, pitch, fov, side: _rays(yaw, -pitch, fov, side)
+    ),
+    "your q counts from the pixels' edges: the middle of pixel i is at i + ½": (
+        lambda yaw, pitch, fov, side: _rays(yaw, pitch, fov, side, half=0.0)
+    ),
+    "your view is too wide: half of the field of view lies on either side, tan(fov/2)": (
+        lambda yaw, pitch, fov, side: _rays(yaw, pitch, 2 * fov, side)
+    ),
+    "your pixels go by equal angles, so that straight lines bend: the plane is at tan(fov/2)": (
+        lambda yaw, pitch, fov, side: _rays(yaw, pitch, fov, side, tangent=False)
+    ),
+    "your angles are in degrees: sin and cos take radians": (
+        lambda yaw, pitch, fov, side: _rays(math.degrees(yaw + 180) - 180, math.degrees(pitch), fov, side)
+    ),
+}
+
+
+def _fault_of_rays(found: Tensor, yaw: float, pitch: float, fov: float, side: int) -> str | None:
+    if found.shape != (side, side, 3):
+        return f"return directions of shape ({side}, {side}, 3); yours have {tuple(found.shape)}"
+    right = _rays(yaw, pitch, fov, side)
+    if torch.allclose(found, right, atol=1e-4):
+        return None
+    for hint, rays in _SLIPS.items():
+        if torch.allclose(found, rays(yaw, pitch, fov, side), atol=1e-4):
+            return hint
+    off = torch.rad2deg(torch.acos((found * right).sum(dim=-1).clamp(-1, 1))).max()
+    return f"your directions are off by up to {off:.0f}°"
+
+
+camera_rays = Experiment(
+    "camera_rays",
+    lambda rays, *camera: F.normalize(torch.as_tensor(rays(*camera)).float(), dim=-1),
+    _fault_of_rays,
+    [lambda: (-50.0, 35.0, 60.0, 8), lambda: (200.0, -20.0, 85.0, 5)],
 )
 
 
