@@ -91,9 +91,12 @@ class SphereGrid(nn.Module):
     Raises ValueError for an oversampling below 1.
 
     >>> from dip_lessons.course.spherical_cnn import SphereGrid
-    >>> grid = SphereGrid(3, 3)
-    >>> grid.size, grid.synthesize(torch.ones(16, 1)).shape  # columns first, channels last
-    ((4, 8), torch.Size([8, 4, 1]))
+    >>> grid, c = SphereGrid(3, 2), torch.arange(16.0)[:, None]
+    >>> f = grid.synthesize(c)
+    >>> grid.size, f.shape, grid.mean(f).shape  # columns first, channels last
+    ((4, 8), torch.Size([8, 4, 1]), torch.Size([1]))
+    >>> torch.allclose(grid.analyze(f), c[:9], atol=1e-4)  # up to degree 2
+    True
     """
 
     place: Tensor
@@ -141,37 +144,19 @@ class SphereGrid(nn.Module):
             self.register_buffer(name, table.contiguous(), persistent=False)
 
     def synthesize(self, c: Tensor) -> Tensor:
-        """The values of functions: (K, …) to (W, H, …).
-
-        >>> from dip_lessons.course.spherical_cnn import SphereGrid
-        >>> c = torch.arange(16.0)
-        >>> f = dip.spherical_harmonics.synthesize(c, (4, 8), grid="gauss-legendre")
-        >>> torch.allclose(SphereGrid(3, 3).synthesize(c[:, None])[..., 0], f.T, atol=1e-4)
-        True
-        """
+        """The values of functions: (K, …) to (W, H, …)."""
         padded = F.pad(c.flatten(1), (0, 0, 0, 1))
         c_ml = padded[self.place].unflatten(0, (-1, self.degree + 1))  # (M, L+1, N)
         values = self.waves @ (self.meridians @ c_ml).flatten(1)  # (W, H·N)
         return values.view(*reversed(self.size), *c.shape[1:])
 
     def analyze(self, values: Tensor) -> Tensor:
-        """The coefficients of functions, up to ``keep``: (W, H, …) to (K, …).
-
-        >>> from dip_lessons.course.spherical_cnn import SphereGrid
-        >>> grid, c = SphereGrid(3, 2), torch.arange(16.0)[:, None]
-        >>> torch.allclose(grid.analyze(grid.synthesize(c)), c[:9], atol=1e-4)  # up to degree 2
-        True
-        """
+        """The coefficients of functions, up to ``keep``: (W, H, …) to (K, …)."""
         c_m = (self.waves_back @ values.flatten(1)).unflatten(1, (self.size[0], -1))  # (M, H, N)
         return (self.meridians_back @ c_m).flatten(0, 1)[self.back].unflatten(1, values.shape[2:])
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean over the sphere, 1/4π ∫ f dn: (W, H, …) to (…).
-
-        >>> from dip_lessons.course.spherical_cnn import SphereGrid
-        >>> round(SphereGrid(3, 3).mean(torch.ones(8, 4)).item(), 4)
-        1.0
-        """
+        """The mean over the sphere, 1/4π ∫ f dn: (W, H, …) to (…)."""
         return torch.einsum("wh...,h->...", values, self.weight) / AREA
 
 
@@ -192,8 +177,8 @@ class ZonalConvolution(nn.Module):
 
     >>> from dip_lessons.course.spherical_cnn import ZonalConvolution
     >>> convolution = ZonalConvolution(2, 5, degree=3, generator=torch.Generator().manual_seed(0))
-    >>> convolution(torch.ones(16, 1, 2)).shape  # (K, B, channels)
-    torch.Size([16, 1, 5])
+    >>> convolution(torch.ones(16, 1, 2)).shape, convolution.transfer().shape  # (K, B, channels)
+    (torch.Size([16, 1, 5]), torch.Size([4, 2, 5]))
     """
 
     hats: Tensor
@@ -218,12 +203,7 @@ class ZonalConvolution(nn.Module):
         self.register_buffer("l", degrees(degree), persistent=False)
 
     def transfer(self) -> Tensor:
-        """w_l, (L+1, inputs, outputs).
-
-        >>> from dip_lessons.course.spherical_cnn import ZonalConvolution
-        >>> ZonalConvolution(2, 5, degree=3, generator=torch.Generator().manual_seed(0)).transfer().shape
-        torch.Size([4, 2, 5])
-        """
+        """w_l, (L+1, inputs, outputs)."""
         return torch.einsum("la,aio->lio", self.hats, self.anchors)
 
     def forward(self, c: Tensor) -> Tensor:
