@@ -8,9 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .verdict import Exercise
+from .verdict import Exercise, Outcome
 
-__all__ = ["ascend", "grid_share", "high_frequency_share"]
+__all__ = ["ascend", "climb", "grid_share", "high_frequency_share"]
 
 
 def _rms(g: Tensor) -> Tensor:
@@ -72,12 +72,90 @@ ascend = Exercise(
 )
 
 
+def _climb(
+    theta: Tensor,
+    value: Callable,
+    steps: int,
+    lr: float,
+    step: Callable = lambda g, seen: g,
+    late: bool = False,
+) -> tuple[Tensor, list[float]]:
+    """Gradient ascent; `step` makes its step of the gradient and of all that came before it."""
+    history: list[float] = []
+    seen: list[Tensor] = []
+    for _ in range(steps):
+        theta = theta.detach().clone().requires_grad_()
+        now = value(theta)
+        (g,) = torch.autograd.grad(now, theta)
+        theta = theta.detach() + lr * step(g, seen)
+        seen.append(g)
+        history.append(float(value(theta)) if late else now.item())
+    return theta, history
+
+
+def _once_more(theta: Tensor, value: Callable, steps: int, lr: float) -> tuple[Tensor, list[float]]:
+    end, history = _climb(theta, value, steps, lr)
+    return end, [*history, float(value(end))]
+
+
+class _Loop(Exercise):
+    """The answer gives θ and a list; they are compared as one row of numbers."""
+
+    def _evaluate(self, function: Callable, case: Callable[[], tuple]) -> Outcome:
+        def row(*given: object) -> Tensor:
+            end, history = function(*given)
+            return torch.cat([end.detach().flatten(), torch.tensor([float(v) for v in history])])
+
+        return super()._evaluate(row, case)
+
+
+def _response(theta: Tensor) -> Tensor:
+    """What a layer of five random filters says of the picture σ(θ): the mean square of what they let through."""
+    filters = torch.randn(5, 3, 3, 3, generator=torch.Generator().manual_seed(2))
+    return torch.nn.functional.conv2d(theta.sigmoid(), filters).relu().square().mean()
+
+
+def _hill(theta: Tensor) -> Tensor:
+    return -(torch.linspace(1, 3, theta.numel()).view_as(theta) * (theta - 2) ** 2).sum()
+
+
+climb = _Loop(
+    "climb",
+    _climb,
+    [lambda: (torch.zeros(4), _hill, 5, 0.1), lambda: (_drawn(4, 1, 3, 12, 12), _response, 20, 3.0)],
+    {
+        "that goes downhill: add the gradient": lambda t, f, n, lr: _climb(t, f, n, -lr),
+        "your gradients add up from step to step: `backward()` adds to `.grad`, so empty it after each step, or "
+        "take `torch.autograd.grad`": lambda t, f, n, lr: _climb(t, f, n, lr, lambda g, seen: g + sum(seen)),
+        "you took the gradient once: it has to be asked for again where you are": (
+            lambda t, f, n, lr: _climb(t, f, n, lr, lambda g, seen: seen[0] if seen else g)
+        ),
+        "your history begins after the first step: record the value where the gradient is taken": (
+            lambda t, f, n, lr: _climb(t, f, n, lr, late=True)
+        ),
+        "your history has one value too many: one for each step, taken before it": _once_more,
+        "you took one step only: the loop has to go on from where it is": (
+            lambda t, f, n, lr: (_climb(t, f, 1, lr)[0], [float(f(t))] * n)
+        ),
+        "you took one step too few": lambda t, f, n, lr: (_climb(t, f, n - 1, lr)[0], _climb(t, f, n, lr)[1]),
+        "lr is missing": lambda t, f, n, lr: _climb(t, f, n, 1.0),
+        "you took the sign of the gradient: the plain step is lr times the gradient itself": (
+            lambda t, f, n, lr: _climb(t, f, n, lr, lambda g, seen: g.sign())
+        ),
+        "you gave the gradient length 1: the plain step is lr times the gradient itself": (
+            lambda t, f, n, lr: _climb(t, f, n, lr, lambda g, seen: g / g.norm())
+        ),
+    },
+    rtol=1e-3,
+)
+
+
 def _share(
     image: Tensor, cutoff: float, *, centre: bool = True, power: float = 2, radius: Callable = torch.hypot
 ) -> Tensor:
     height, width = image.shape[-2:]
-    waves = torch.fft.fft2(image - image.mean(dim=(1, 2), keepdim=True) if centre else image)
-    size = (waves.abs() ** power).sum(dim=0)
+    components = torch.fft.fft2(image - image.mean(dim=(1, 2), keepdim=True) if centre else image)
+    size = (components.abs() ** power).sum(dim=0)
     high = radius(torch.fft.fftfreq(height)[:, None], torch.fft.fftfreq(width)) > cutoff
     return size[high].sum() / size.sum()
 
@@ -108,7 +186,7 @@ def _one_mean(image: Tensor, cutoff: float) -> Tensor:
 
 
 def _smooth(seed: int, height: int, width: int) -> Tensor:
-    """A picture (3, H, W) with a mean and more long waves than short ones."""
+    """A picture (3, H, W) with a mean and more power in low frequencies than in high ones."""
     x = _drawn(seed, 3, height, width)
     return 0.3 * x + 0.5 * torch.cumsum(x, dim=2) / width + 0.2
 
@@ -116,14 +194,14 @@ def _smooth(seed: int, height: int, width: int) -> Tensor:
 high_frequency_share = Exercise(
     "high_frequency_share",
     _share,
-    [lambda: (_smooth(0, 24, 24), 0.25), lambda: (_smooth(1, 20, 33), 0.1)],
+    [lambda: (_smooth(0, 24, 24), 0.25), lambda: (_smooth(1, 20, 33), 0.12)],
     {
-        "you counted the mean as a wave: take it away from each channel first": lambda x, c: _share(
+        "you counted the mean as a frequency: take it away from each channel first": lambda x, c: _share(
             x, c, centre=False
         ),
         "each channel has a mean of its own: you took one from all": _one_mean,
         "you added up amplitudes: power is their square": lambda x, c: _share(x, c, power=1),
-        "that is the share of the long waves: high frequencies lie above the cutoff": lambda x, c: (
+        "that is the share of the low frequencies: high ones lie above the cutoff": lambda x, c: (
             1 - _share(x, c)
         ),
         "your cutoff is a square, |fx| or |fy|: take the length of the frequency vector": lambda x, c: _share(
@@ -132,9 +210,9 @@ high_frequency_share = Exercise(
         "you added |fx| and |fy|: take the length of the frequency vector": lambda x, c: _share(
             x, c, radius=lambda a, b: a.abs() + b.abs()
         ),
-        "rfft2 keeps half of the waves, and most of these stand for two: use fft2": (_half_plane),
+        "rfft2 keeps half of the components, and most of these stand for two: use fft2": (_half_plane),
         "frequencies above ½ are mirror images, −½ to 0: fftfreq knows": _unfolded,
-        "your frequencies are waves per picture; divide by its size, as fftfreq does": lambda x, c: _share(
+        "your frequencies are periods per picture; divide by its size, as fftfreq does": lambda x, c: _share(
             x, c, radius=lambda a, b: torch.hypot(a * x.shape[-2], b * x.shape[-1])
         ),
         "that is the power, not its share: divide by the total": _power_above,
