@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -68,12 +69,17 @@ def on_hemisphere(pictures: Tensor, degree: int) -> Tensor:
     >>> on_hemisphere(pictures[:2], degree=15).shape
     torch.Size([2, 256])
     """
+    return pictures.flatten(1) @ _of_each_pixel(*pictures.shape[-2:], degree).to(pictures)
+
+
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)
+def _of_each_pixel(height: int, width: int, degree: int) -> Tensor:
+    """The coefficients of each pixel alone, (pixels, (L+1)²): all of it is linear."""
     x, y, z = directions((128, 256))  # finer than the pixels of a digit
-    place = torch.stack([y, x], dim=-1) / (1 + z)[..., None]
-    # All of it is linear: what becomes of each pixel is enough.
-    pixels = torch.eye(pictures.shape[-2] * pictures.shape[-1]).view(1, -1, *pictures.shape[-2:])
-    spread = F.grid_sample(pixels, place[None], align_corners=False)[0]
-    return pictures.flatten(1) @ analyze(spread, degree).to(pictures)
+    position = torch.stack([y, x], dim=-1) / (1 + z)[..., None]
+    pixels = torch.eye(height * width, dtype=torch.float32, device="cpu").view(1, -1, height, width)
+    return analyze(F.grid_sample(pixels, position[None], align_corners=False)[0], degree)
 
 
 class SphereGrid(nn.Module):
