@@ -63,6 +63,11 @@ def composite_layer(x, weight, bias):
     a = torch.arctan(x) / 0.67
     return weight @ torch.cat([a, a * a]) + bias
 """,
+        "the constant divides the square": """
+def composite_layer(x, weight, bias):
+    a = torch.arctan(x)
+    return weight @ torch.cat([a / 0.67, (a / 0.6) ** 2]) + bias
+""",
         "squared before the atan": """
 def composite_layer(x, weight, bias):
     return weight @ torch.cat([torch.atan(x) / 0.67, torch.atan(x * x) / 0.6]) + bias
@@ -143,6 +148,18 @@ def siren_bounds(inputs, omega):
         "you forgot ω₀": """
 def siren_bounds(inputs, omega):
     return [1 / inputs[0]] + [math.sqrt(6 / n) for n in inputs[1:]]
+""",
+        "inside your root": """
+def siren_bounds(inputs, omega):
+    return [1 / inputs[0]] + [math.sqrt(6 / (n * omega)) for n in inputs[1:]]
+""",
+        "you multiplied by ω₀": """
+def siren_bounds(inputs, omega):
+    return [1 / inputs[0]] + [math.sqrt(6 / n) * omega for n in inputs[1:]]
+""",
+        "outside your root": """
+def siren_bounds(inputs, omega):
+    return [1 / inputs[0]] + [math.sqrt(6) / (n * omega) for n in inputs[1:]]
 """,
         "are standard deviations": """
 def siren_bounds(inputs, omega):

@@ -91,6 +91,9 @@ composite_layer = Exercise(
         "your second feature is the square of the scaled first one: it is atan(x)² / .6": (
             _layer(lambda x: x.atan() / 0.67, lambda x: (x.atan() / 0.67).square())
         ),
+        "your second feature is (atan(x) / .6)²: the constant divides the square": (
+            _layer(lambda x: x.atan() / 0.67, lambda x: (x.atan() / 0.6).square())
+        ),
         "you squared before the atan: the second feature is atan(x)², not atan(x²)": (
             _layer(lambda x: x.atan() / 0.67, lambda x: x.square().atan() / 0.6)
         ),
@@ -170,6 +173,21 @@ siren_bounds = Exercise(
         ),
         "you forgot ω₀: each layer multiplies its sum by ω₀, so its weights are divided by it": (
             lambda inputs, omega: torch.tensor([1 / inputs[0], *(math.sqrt(6 / n) for n in inputs[1:])])
+        ),
+        "ω₀ stands inside your root: √(6/n) is divided by ω₀ itself": (
+            lambda inputs, omega: torch.tensor(
+                [1 / inputs[0], *(math.sqrt(6 / (n * omega)) for n in inputs[1:])]
+            )
+        ),
+        "you multiplied by ω₀: each layer does that already, so its weights are divided by it": (
+            lambda inputs, omega: torch.tensor(
+                [1 / inputs[0], *(math.sqrt(6 / n) * omega for n in inputs[1:])]
+            )
+        ),
+        "n stands outside your root: it is √(6/n), not √6/n": (
+            lambda inputs, omega: torch.tensor(
+                [1 / inputs[0], *(math.sqrt(6) / n / omega for n in inputs[1:])]
+            )
         ),
         "your bounds are standard deviations: a number from U(−c, c) has sd c/√3": (
             lambda inputs, omega: torch.tensor(
