@@ -473,9 +473,11 @@ def test_a_stored_widget_leaves_its_picture_or_a_line_of_text() -> None:
     view = {"application/vnd.jupyter.widget-view+json": {"model_id": "0"}}
     player = {**view, "image/jpeg": "…", "text/plain": "<player>"}
     sliders = {**view, "text/plain": "interactive(children=(…))"}
+    question = {**view, "text/html": "<p>Your guess?</p>", "text/plain": "Your guess?"}
     plain = {"text/plain": "3"}
-    for data in (player, sliders, plain):
+    for data in (player, sliders, question, plain):
         commands.without_widget(data)
+    assert question == {"text/html": "<p>Your guess?</p>", "text/plain": "Your guess?"}
     assert player == {"image/jpeg": "…", "text/plain": "<player>"}
     assert sliders == {"text/plain": "(sliders appear here when you run this cell)"}
     assert plain == {"text/plain": "3"}

@@ -268,9 +268,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def without_widget(data: dict[str, object]) -> None:
-    """Leave of a stored output what a page without a kernel can show: the picture, else a line of text."""
+    """Leave of a stored output what a page without a kernel can show: picture or sentence, else a line of text."""
     view = data.pop("application/vnd.jupyter.widget-view+json", None)
-    if view and not any(kind.startswith("image/") for kind in data):
+    if view and not any(kind.startswith("image/") or kind == "text/html" for kind in data):
         data.clear()
         data["text/plain"] = "(sliders appear here when you run this cell)"
 
