@@ -115,6 +115,14 @@ def shared_picture(unique, shared, A):
 """,
     },
     "alignment_penalty": {
+        "d times decay": """
+def alignment_penalty(a, decay, reach):
+    a = a.flatten(1)
+    total = 0
+    for d in range(1, min(reach, len(a) - 1) + 1):
+        total = total + ((a[d:] - a[:-d]) ** 2).mean(dim=1).sum() / (decay * d)
+    return total
+""",
         "take their mean": """
 def alignment_penalty(a, decay, reach):
     pairs = [(i, i + d) for d in range(1, reach + 1) for i in range(len(a) - d)]
@@ -152,4 +160,14 @@ def alignment_penalty(a, decay, reach):
     return sum((a[i] - a[j]).square().mean() / decay ** abs(i - j) for i, j in pairs)
 """,
     },
+}
+
+RIGHT = {
+    "shared_picture": """
+def shared_picture(unique, shared, A):
+    frames, _, height, width = unique.shape
+    maps = F.interpolate(shared.unsqueeze(0), size=(frames, height, width), mode="trilinear").squeeze(0)
+    raw = unique + maps.permute(1, 0, 2, 3)
+    return torch.sigmoid((A @ raw.flatten(2)).view_as(unique))
+""",
 }

@@ -153,7 +153,7 @@ def _penalty(
     decay: float,
     reach: int,
     *,
-    power: Callable[[int], int] = lambda d: d,
+    power: Callable[[int], float] = lambda d: d,
     mean: bool = True,
     pairs: Callable[[Tensor], Tensor] = torch.sum,
     wrap: bool = False,
@@ -193,6 +193,11 @@ alignment_penalty = Exercise(
         ),
         "you divided by decay once: it is decay to the power d": (
             lambda a, decay, reach: _penalty(a, decay, reach, power=lambda d: 1)
+        ),
+        "you divided by d times decay: it is decay to the power d, decay ** d": (
+            lambda a, decay, reach: _penalty(
+                a, decay, reach, power=lambda d: 1 + math.log(d) / math.log(decay)
+            )
         ),
         "neighbours count in full with you: d = 1 is divided by decay already": (
             lambda a, decay, reach: _penalty(a, decay, reach, power=lambda d: d - 1)
