@@ -8,108 +8,229 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...parameterizations.coordinates import composite, places
-from .verdict import Exercise
+from ...parameterizations import CPPN, Parameterization, Pixels, Siren
+from ...parameterizations.coordinates import composite, places, unbiased
+from .verdict import Exercise, Experiment, Outcome
 
-__all__ = ["composite_layer", "coordinates", "morph_loop", "siren_bounds"]
+__all__ = ["cppn", "cppn_start", "first_step", "morph_loop", "siren_bounds"]
 
-
-def _grid(rows: Tensor, columns: Tensor) -> Tensor:
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    return torch.stack([x, y]).flatten(1)  # (2, H·W)
+ROOT_3 = math.sqrt(3)
 
 
-def _stretched(height: int, width: int, extent: float) -> Tensor:
-    return _grid(torch.linspace(-extent, extent, height), torch.linspace(-extent, extent, width))
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
-def _by_the_shorter(height: int, width: int, extent: float) -> Tensor:
-    grid = places((height, width), extent)
-    return grid * (max(height, width) - 1) / (min(height, width) - 1)
+def _cppn(
+    features: Callable = composite, grid: Callable = lambda p: p, last: Callable = torch.sigmoid
+) -> Callable:
+    """The function of the exercise, or one with a slip."""
+
+    def painted(weights: list[Tensor], biases: list[Tensor], size: int) -> Tensor:
+        x = grid(places((size, size), ROOT_3))
+        for k, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+            x = weight @ (torch.cat(features(x)) if k else x) + bias
+        return last(x).view(1, 3, size, size)
+
+    return painted
 
 
-def _half_open(height: int, width: int, extent: float) -> Tensor:
-    longest = max(height, width)
-    return places((height, width), extent) * (longest - 1) / longest
+def _without_biases(weights: list[Tensor], biases: list[Tensor], size: int) -> Tensor:
+    return _cppn()(weights, [torch.zeros_like(b) for b in biases], size)
 
 
-def _column_by_column(height: int, width: int, extent: float) -> Tensor:
-    return places((height, width), extent).unflatten(1, (height, width)).transpose(1, 2).flatten(1)
+class _OfLists(Exercise):
+    """Cases are tensors one after the other, so that their gradients are compared; the answer gets two lists."""
+
+    def _evaluate(self, function: Callable, case: Callable[[], tuple]) -> Outcome:
+        def with_lists(*given: Tensor | int) -> Tensor:
+            n = len(given) // 2
+            return function(list(given[:n]), list(given[n : 2 * n]), given[-1])
+
+        return super()._evaluate(with_lists, case)
 
 
-coordinates = Exercise(
-    "coordinates",
-    lambda height, width, extent: places((height, width), extent),
-    [lambda: (6, 9, math.sqrt(3)), lambda: (12, 5, 1.0), lambda: (8, 8, 2.5)],
-    {
-        "your picture is stretched: both sides have one scale, so only the longer one reaches the extent": (
-            _stretched
-        ),
-        "your longer side sticks out: it is the longer side that runs from −extent to extent": _by_the_shorter,
-        "you exchanged x and y: row 0 of the result is x, which grows from column to column": (
-            lambda h, w, e: places((h, w), e).flip(0)
-        ),
-        "your first and last pixel stop short of the extent: between n pixels there are n − 1 distances": _half_open,
-        "your pixels come column by column: torch counts them row by row, as a picture's flatten does": (
-            _column_by_column
-        ),
-        "your coordinates begin at 0: the middle of the picture is (0, 0)": (
-            lambda h, w, e: places((h, w), e) - places((h, w), e)[:, :1]
-        ),
-        "your y grows upwards: row 0 of a picture is its top, and y grows downwards, as in the package": (
-            lambda h, w, e: places((h, w), e) * torch.tensor([[1.0], [-1.0]])
-        ),
-    },
-)
-
-
-def _layer(first: Callable, second: Callable) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    return lambda x, weight, bias: weight @ torch.cat([first(x), second(x)]) + bias
-
-
-def _interleaved(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return weight @ torch.stack(composite(x), dim=1).flatten(0, 1) + bias
-
-
-def _layer_case(units: int, out: int, places: int) -> Callable[[], tuple]:
+def _layers(size: int) -> Callable[[], tuple]:
     def case() -> tuple:
-        generator = torch.Generator().manual_seed(units)
-        shapes = (units, places), (out, 2 * units), (out, 1)
-        return tuple(torch.randn(shape, generator=generator) for shape in shapes)
+        shapes = [(6, 2), (6, 12), (3, 12)]
+        weights = [torch.randn(shape, generator=_generator(size)) for shape in shapes]
+        return *weights, *(0.3 * torch.randn(len(w), 1, generator=_generator(1)) for w in weights), size
 
     return case
 
 
-composite_layer = Exercise(
-    "composite_layer",
-    _layer(lambda x: composite(x)[0], lambda x: composite(x)[1]),
-    [_layer_case(6, 4, 20), _layer_case(24, 24, 9), _layer_case(5, 1, 12)],
+cppn = _OfLists(
+    "cppn",
+    _cppn(),
+    [_layers(12), _layers(9)],
     {
         "your features are not scaled: divide the first by .67 and the second by .6": (
-            _layer(torch.atan, lambda x: x.atan().square())
+            _cppn(lambda x: (x.atan(), x.atan().square()))
         ),
         "your second feature is the square of the scaled first one: it is atan(x)² / .6": (
-            _layer(lambda x: x.atan() / 0.67, lambda x: (x.atan() / 0.67).square())
+            _cppn(lambda x: (x.atan() / 0.67, (x.atan() / 0.67).square()))
         ),
         "your second feature is (atan(x) / .6)²: the constant divides the square": (
-            _layer(lambda x: x.atan() / 0.67, lambda x: (x.atan() / 0.6).square())
+            _cppn(lambda x: (x.atan() / 0.67, (x.atan() / 0.6).square()))
         ),
         "you squared before the atan: the second feature is atan(x)², not atan(x²)": (
-            _layer(lambda x: x.atan() / 0.67, lambda x: x.square().atan() / 0.6)
+            _cppn(lambda x: (x.atan() / 0.67, x.square().atan() / 0.6))
         ),
-        "your parts are in the other order: the first block of columns belongs to atan(x) / .67": (
-            _layer(lambda x: x.atan().square() / 0.6, lambda x: x.atan() / 0.67)
+        "your parts are in the other order: the left half of each matrix belongs to atan(x) / .67": (
+            _cppn(lambda x: composite(x)[::-1])
         ),
-        "your features alternate: first all of one kind, then all of the other": _interleaved,
+        "your features alternate: first all of one kind, then all of the other": (
+            _cppn(lambda x: (torch.stack(composite(x), dim=1).flatten(0, 1),))
+        ),
         "you subtracted the mean of the second feature: that is the activation unbiased, not composite": (
-            _layer(lambda x: x.atan() / 0.67, lambda x: (x.atan().square() - 0.45) / 0.396)
+            _cppn(unbiased)
         ),
-        "the bias is missing": lambda x, w, b: w @ torch.cat(composite(x)),
-        "you forgot to add up: the weights come after the features": (
-            lambda x, w, b: torch.cat(composite(x)) + 0 * b.sum()
+        "the biases are missing": _without_biases,
+        "the last step is missing: colours are σ of the head's three sums": _cppn(last=lambda x: x),
+        "you made features of the head's sums: σ comes right after the head": (
+            _cppn(last=lambda x: (x.atan() / 0.67).sigmoid())
+        ),
+        "you exchanged x and y: x grows from column to column, as in the lesson's formula": (
+            _cppn(grid=lambda p: p.flip(0))
+        ),
+        "your y grows upwards: the first row of a picture is its top, and y grows downwards": (
+            _cppn(grid=lambda p: p * torch.tensor([[1.0], [-1.0]]))
+        ),
+        "your positions run from −1 to 1: from −√3 to √3 they have variance 1": _cppn(
+            grid=lambda p: p / ROOT_3
+        ),
+        "your positions run from 0: the middle of the picture is (0, 0)": (
+            _cppn(grid=lambda p: (p + ROOT_3) / (2 * ROOT_3))
+        ),
+        "your last pixel stops short of √3: between n pixels there are n − 1 distances": (
+            _cppn(grid=lambda p: (p + ROOT_3) * (1 - p.shape[1] ** -0.5) - ROOT_3)
         ),
     },
-    gradient=[0, 1, 2],
+    gradient=range(6),
+)
+
+
+def _start_measured(start: Callable) -> Tensor:
+    """How many of the tensors have their shape, and if all do: whether the same generator gives the same start,
+    and another one too; size of the first, the hidden and the last weights, and of the biases, where 1, 1, 0 and 0
+    are right; and how near it comes to a picture, in dB.
+    """
+    starts = [start(_generator(seed)) for seed in (0, 0, 1, *range(2, 20))]
+    shapes = [(24, 2), *[(24, 48)] * 7, (3, 48), *[(24, 1)] * 8, (3, 1)]
+    given = [*starts[0][0], *starts[0][1]]
+    fitting = sum(tuple(a.shape) == b for a, b in zip(given, shapes, strict=False))
+    if fitting < len(shapes) or len(given) > len(shapes):
+        return torch.tensor([float(fitting)])
+    first = [weights[0] for weights, _ in starts[:3]]
+    alike = [float(torch.equal(first[0], w)) for w in first[1:]]
+    sizes = torch.stack([torch.stack([w.square().sum(dim=1).mean().sqrt() for w in ws]) for ws, _ in starts])
+    size = sizes.mean(dim=0).tolist()  # of a column of weights, (9,)
+    biases = max(float(b.abs().max()) for b in starts[0][1])
+    return torch.tensor([fitting, *alike, size[0], sum(size[1:8]) / 7, size[8], biases, _learned(*starts[0])])
+
+
+def _learned(weights: list[Tensor], biases: list[Tensor]) -> float:
+    """How near a picture comes to a spot and a stripe in 60 steps of Adam, in dB."""
+    parameters = [p.detach().clone().requires_grad_() for p in (*weights, *biases)]
+    x, y = places((16, 16), ROOT_3).view(2, 16, 16)
+    wanted = torch.stack([(-(x**2) - y**2).exp(), (x - y).sin() / 2 + 0.5, 0.5 + 0 * x])
+    adam = torch.optim.Adam(parameters, lr=CPPN.lr)
+    for _ in range(60):
+        loss = (_cppn()(parameters[:9], parameters[9:], 16) - wanted).square().mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    return -10 * math.log10(loss.item())
+
+
+def _start_fault(measured: Tensor) -> str | None:
+    if len(measured) == 1:
+        return (
+            f"{int(measured)} of 18 tensors have the right shape: (24, 2), seven of (24, 48), the head (3, 48); and a "
+            "bias for each, (24, 1), the last one (3, 1)"
+        )
+    _, same, other, first, hidden, head, biases, nearness = measured.tolist()
+    hints = {
+        "one generator gave two different starts: hand it to each `torch.randn`": not same,
+        "another generator gives the same start: draw from the one that you are given": other,
+        "the head is not zero: only then every start is the same grey": head > 0,
+        "the biases are not zero": biases > 0,
+        "your weights have variance 1: divide them by the root of the number of inputs": hidden > 5,
+        "you divided by the number of inputs: the variance is 1/inputs, so divide by its root": hidden < 0.25,
+        "you divided by the root of 24, the units: a layer takes in 48 features, two a unit": abs(
+            hidden - 2**0.5
+        )
+        < 0.1,
+        "your weights are uniform: from U(−1, 1), their variance is a third of what it should be": (
+            abs(hidden - 3**-0.5) < 0.05
+        ),
+        f"your weights are {first:.2f} and {hidden:.2f} times as large as they should be": (
+            abs(first - 1) > 0.1 or abs(hidden - 1) > 0.1
+        ),
+        f"what begins there comes within {nearness:.1f} dB of a test picture in 60 steps, ours within 20": nearness
+        < 15,
+    }
+    return next((hint for hint, slipped in hints.items() if slipped), None)
+
+
+cppn_start = Experiment("cppn_start", _start_measured, _start_fault)
+
+
+def _moved(picture: Parameterization, signs: list[Tensor], lr: float) -> Tensor:
+    before = picture()
+    for theta, sign in zip(picture.parameters(), signs, strict=True):
+        theta.add_(lr * sign)
+    return picture() - before
+
+
+def _measured_step(answer: Callable, make: Callable[[], Parameterization], lr: float) -> Tensor:
+    """What the answer says, and by how much the parameters differ afterwards."""
+    picture = make()
+    signs = [torch.randn(p.shape, generator=_generator(3)).sign() for p in picture.parameters()]
+    before = [p.detach().clone() for p in picture.parameters()]
+    said = torch.as_tensor(answer(picture, signs, lr), dtype=torch.float32, device="cpu").detach().mean()
+    left = max(float((p.detach() - b).abs().max()) for p, b in zip(picture.parameters(), before, strict=True))
+    return torch.stack([said, said.new_tensor(left)])
+
+
+def _step_fault(measured: Tensor, make: Callable[[], Parameterization], lr: float) -> str | None:
+    said, left = measured.tolist()
+    picture = make()
+    signs = [torch.randn(p.shape, generator=_generator(3)).sign() for p in picture.parameters()]
+    with torch.no_grad():
+        moved = _moved(picture, signs, lr)
+    slips = {
+        "right": moved.square().mean().sqrt(),
+        "that is the mean of |change|: square first, then mean and root": moved.abs().mean(),
+        "the root is missing: you returned the mean square": moved.square().mean(),
+        "that is the norm, which grows with the number of pixels: take the mean of the squares": moved.norm(),
+        "changes up and down cancel in a mean: square them first": moved.mean(),
+        "that is the largest change: one pixel is not the picture": moved.abs().max(),
+        "that is lr itself: it is how far a parameter moves; measure how far the picture does": moved.new_tensor(
+            lr
+        ),
+    }
+    hint = next(
+        (words for words, value in slips.items() if abs(said - float(value)) < 1e-3 * abs(float(value))), None
+    )
+    if hint == "right":
+        return (
+            "the number is right, but the picture was left moved: put its parameters back"
+            if left > 0
+            else None
+        )
+    return hint or f"it should be {float(slips['right']):.4f}; yours is {said:.4f}"
+
+
+first_step = Experiment(
+    "first_step",
+    _measured_step,
+    _step_fault,
+    [
+        lambda: (lambda: CPPN(12), 0.005),
+        lambda: (lambda: Siren(12), 0.001),
+        lambda: (lambda: Pixels(12), 0.05),
+    ],
 )
 
 
