@@ -13,7 +13,7 @@ from dip_lessons import Network, Objective, Run, StyleGAN, optimize, project
 from dip_lessons.parameterizations.base import describe
 from dip_lessons.stylegan.generator import Generator
 from dip_lessons.stylegan.mobilestylegan import MappingNetwork, SynthesisNetwork
-from dip_lessons.stylegan.picture import cloud, spread
+from dip_lessons.stylegan.picture import principal_axes, spread
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -182,7 +182,7 @@ def test_whitened_coordinates_draw_the_same_pictures_and_are_white(tiny: Generat
     assert white.settings()["whitened"]
 
 
-def test_noise_on_whitened_latents_has_the_shape_of_the_cloud(tiny: Generator) -> None:
+def test_noise_on_whitened_latents_has_the_covariance_of_the_styles(tiny: Generator) -> None:
     picture = StyleGAN(16, batch=20_000, network=tiny, whitened=True, noise_sd=0.5)
     seen: list[Tensor] = []
     picture.forward = lambda latent=None, generator=None: seen.append(latent)  # type: ignore[method-assign]
@@ -210,6 +210,6 @@ def test_projection_starts_from_the_best_candidate(tiny: Generator, eye: Network
         targets = drawn(latents[[7, 2]]).detach()  # two of them are what is looked for
         project(picture, targets, eye, layers=("1",), steps=5, candidates=12, seed=4)
         # Whitened latents solve A u = w − w̄: what float32 rounds in w grows by at most the condition number of A.
-        grows = float(torch.linalg.cond(cloud(tiny).double())) if whitened else 1.0
+        grows = float(torch.linalg.cond(principal_axes(tiny).double())) if whitened else 1.0
         atol = 8 * torch.finfo(torch.float32).eps * grows * float(latents.abs().max())
         torch.testing.assert_close(picture.latent.detach(), latents[[7, 2]], atol=atol, rtol=0)

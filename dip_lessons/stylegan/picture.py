@@ -40,9 +40,9 @@ def spread(network: Generator) -> float:
 @no_autocast()
 @torch.inference_mode(False)  # what is kept serves gradients later
 @torch.no_grad()
-def cloud(network: Generator) -> Tensor:
-    """The axes (W, W) of the cloud of styles: its principal directions as columns, as long as its standard deviation
-    there; the strongest last. From 8,192 seeded z, in float64.
+def principal_axes(network: Generator) -> Tensor:
+    """The principal axes (W, W) of the styles, as columns, each as long as the standard deviation along it; the
+    strongest last. From 8,192 seeded z, in float64.
     """
     z = torch.randn(8192, network.z_size, generator=torch.Generator().manual_seed(0), **CPU).to(
         network.mean_w
@@ -70,7 +70,7 @@ class StyleGAN(Parameterization):
             ``"none"`` leaves them out.
         noise_sd: standard deviation of the noise added to the latent at each step of a run, in units of the
             latent's own spread; may be changed while it is being optimized.
-        whitened: whether styles are counted along the axes of their cloud, in standard deviations: the parameters
+        whitened: whether styles are counted along their principal axes, in standard deviations: the parameters
             are u of w = w̄ + A u, where A Aᵀ is the covariance of w. The same pictures in better coordinates:
             steps, and noise, then go where faces are. Not in z, which is white already.
         network: G, or its name for :func:`dip_lessons.load_generator`.
@@ -166,7 +166,7 @@ class StyleGAN(Parameterization):
             return z
         latent = self.network.mapping(z)
         if self.whitened:
-            latent = torch.linalg.solve(cloud(self.network), (latent - self.network.mean_w).T).T
+            latent = torch.linalg.solve(principal_axes(self.network), (latent - self.network.mean_w).T).T
         return latent if self.space == "w" else latent[:, None].repeat(1, self.network.styles, 1)
 
     @no_autocast()
@@ -184,7 +184,7 @@ class StyleGAN(Parameterization):
         if self.space == "z":
             w = self.network.mapping(w)
         elif self.whitened:
-            w = mean + w @ cloud(self.network).T
+            w = mean + w @ principal_axes(self.network).T
         truncated = torch.lerp(mean.expand_as(w), w, self.truncation)
         if self.cutoff is None:
             return truncated
