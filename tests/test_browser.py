@@ -797,3 +797,84 @@ def test_readable_in_both_themes_on_a_phone_and_by_keyboard(reader: Any) -> None
     before = at.step()
     at.page.keyboard.press("Enter")
     at.wait(lambda: at.step() == before + 1, "a step by keyboard")
+
+
+GUESSES = """
+share = dip.predict("How much is left, in %?", number=(0, 100))
+best = dip.predict("Which buys <most>?", choice=["one view", "4 views"])
+sizes = dip.predict("Sort by fineness.", order=["tanh", "relu", "sine"])
+falls = dip.predict("Draw the value.", curve={"x": (0, 24, "shift / px"), "y": (0, 1, "share")})"""
+ANSWERS = """
+share.answer(37.2), best.answer("4 views"), sizes.answer(["relu", "tanh", "sine"])
+falls.answer([0, 6, 12, 18, 24], [1, 0.75, 0.5, 0.25, 0])
+dip.predictions(keep=True)"""
+
+
+@pytest.mark.parametrize("front", ["lab", "notebook"])
+def test_guesses(reader: Any, lab: tuple[str, Path], front: str) -> None:
+    at = reader(GUESSES, front=front)
+    box = at.page.locator(".dip-predict")
+    commits = at.page.locator("button.dip-commit")
+    assert box.count() == 4
+    commits.first.click()
+    at.page.wait_for_selector("text=Type a number from 0 to 100")
+    assert box.locator("input[type=radio]:checked").count() == 0
+
+    at.page.fill(".dip-number input", "37,5")
+    at.page.get_by_label("4 views").check()
+    for name in ("relu", "tanh", "sine"):
+        at.page.locator(".dip-order").get_by_role("button", name=name).click()
+    at.page.wait_for_selector("text=relu › tanh › sine")
+    area = at.page.locator(".dip-curve rect")
+    area.scroll_into_view_if_needed()
+    frame = area.bounding_box()
+    left, top, wide, high = (frame[part] for part in ("x", "y", "width", "height"))
+    at.page.mouse.move(left + 2, top + 2)
+    at.page.mouse.down()
+    at.page.mouse.move(left + wide - 2, top + high - 2, steps=7)
+    at.page.mouse.up()
+    at.page.wait_for_function("!document.querySelector('.dip-curve svg').dataset.heights.includes('null')")
+    at.shoot("guesses")
+    for nth in range(4):
+        box.nth(nth).get_by_role("button", name="75 %").click()
+    for nth in range(3, -1, -1):
+        commits.nth(nth).click()
+        at.page.wait_for_function("n => document.querySelectorAll('.dip-predict').length == n", arg=nth)
+    at.page.wait_for_selector("text=You guessed 4 views, 75% sure.")
+    at.source(1, ANSWERS.strip())
+    at.run(1)
+    at.page.wait_for_selector("text=of those said with 75 %, 4 of 4")
+    at.shoot("answers")
+
+    at.source(1, GUESSES + "\nprint(share.guess, *falls.guess)")
+    at.run(1)
+    at.page.wait_for_selector("text=It stays.")
+    assert at.page.locator("button.dip-again").count() == 4
+    assert at.page.inner_text(".jp-OutputArea-output[data-mime-type$=stdout]").startswith("37.5 [0.0, 2.0")
+    at.shoot("again")
+    at.page.locator("button.dip-again").nth(1).click()
+    at.page.wait_for_selector("input[type=radio]")
+    assert at.page.locator("input[type=radio]:checked").count() == 0
+    kept = json.loads((lab[1] / "predictions.json").read_text("utf-8"))
+    assert [record["hit"] for record in kept.values()] == [True] * 4
+    (lab[1] / "predictions.json").unlink()
+
+
+def test_a_saved_guess_is_read_without_a_kernel(reader: Any, lab: tuple[str, Path]) -> None:
+    at = reader('best = dip.predict("Which?", choice=["one", "two"])')
+    at.page.get_by_label("two").check()
+    at.page.get_by_role("button", name="95 %").click()
+    at.page.locator("button.dip-commit").click()
+    at.page.wait_for_selector("text=You guessed two, 95% sure.")
+    at.command("docmanager:save")
+    stored = lab[1] / "test_a_saved_guess_is_read_without_a_kernel.ipynb"
+    at.page.wait_for_timeout(500)
+    (output,) = json.loads(stored.read_text("utf-8"))["cells"][1]["outputs"]
+    record = output["data"]["application/vnd.dip-lessons.prediction+json"]
+    assert (record["question"], record["guess"], record["sure"]) == ("Which?", "two", 0.95)
+    assert "application/vnd.jupyter.widget-view+json" not in output["data"]
+    at.kernel("restart")
+    at.page.reload()
+    at.ready()
+    at.page.wait_for_selector("text=You guessed two, 95% sure.")
+    at.shoot("saved")

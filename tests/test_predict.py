@@ -12,7 +12,7 @@ from panel import Shell
 
 import dip_lessons as dip
 from dip_lessons.course import predict as module
-from dip_lessons.course.predict import MIME
+from dip_lessons.course.notebooks import PREDICTION as MIME
 from dip_lessons.notebook.player.panel import within
 
 CURVE = {"x": (0, 10, "x"), "y": (0, 1, "y")}

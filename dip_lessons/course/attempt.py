@@ -20,7 +20,7 @@ from torch import Tensor
 
 from . import check, notebooks
 from .check import Exercise
-from .check.verdict import Outcome
+from .check.verdict import Outcome, withhold
 from .environment import setup
 
 LARGEST = 64 * 2**20  # bytes of what one answer may give
@@ -47,20 +47,21 @@ def attempt(name: str, cells: Mapping[int, str], folder: Path, results: Connecti
     exercise = getattr(check, name)  # before anything of the learner's runs
     for other in vars(check).values():
         if isinstance(other, Exercise):
-            other.target, other.mistakes = _withheld, {}
+            other.mistakes = {}
+    withhold()
     _retire(folder, memory)
     try:
-        content: dict[str, object] = {"outcomes": list(map(_plain, _outcomes(exercise, cells)))}
+        content: dict[str, object] = {"outcomes": list(map(_plain, _outcomes(exercise, name, cells)))}
     except BaseException as error:  # SystemExit too
         content = {"crash": str(error) if isinstance(error, Crash) else f"{type(error).__name__}: {error}"}
     results.send_bytes(json.dumps(content).encode("utf-8", errors="replace"))
     os._exit(0)  # whatever the learner's threads and exit handlers may want
 
 
-def _outcomes(exercise: Exercise, cells: Mapping[int, str]) -> list[Outcome]:
-    name = exercise.name
+def _outcomes(exercise: Exercise, name: str, cells: Mapping[int, str]) -> list[Outcome]:
     try:
-        parts = notebooks.answer(cells, name)
+        own = notebooks.handed_in(cells, name)
+        parts = notebooks.answer(cells, own, check=name)
     except SyntaxError as error:
         where = error.filename if error.lineno is None else f"{error.filename}, line {error.lineno}"
         raise Crash(f"the cell that defines it is no Python: {error.msg} ({where})") from error
@@ -76,17 +77,12 @@ def _outcomes(exercise: Exercise, cells: Mapping[int, str]) -> list[Outcome]:
             _execute(part, namespace)
         except BaseException as error:  # as in a notebook, where the next cell can be executed all the same
             troubles.append(f"cell {part.cell} stopped with {type(error).__name__}: {error}")
-    if name not in namespace:
-        raise Crash(troubles[-1] if troubles else f"{name} was not defined")
-    outcomes = exercise.outcomes(namespace[name])
+    if own not in namespace:
+        raise Crash(troubles[-1] if troubles else f"{own} was not defined")
+    outcomes = exercise.outcomes(namespace[own])
     if outcomes[-1].stopped and troubles:
         outcomes[-1].stopped += f"; before that, {troubles[0]}"
     return outcomes
-
-
-def _withheld(*_: object) -> None:
-    """What an answer finds where targets were: whoever hands in the target has attempted nothing."""
-    raise NotImplementedError
 
 
 def _retire(folder: Path, memory: int) -> None:

@@ -12,8 +12,8 @@ What grading does not protect against:
   other processes of yours and, but on Linux, start some that outlive it. Grade the work of people whom you do
   not know in a container or a virtual machine, or as a user that owns nothing.
 - A right answer need not be the learner's own. Solutions stand in the published notebooks and targets in
-  this package's source (only ``dip.check.name.target`` is withheld); who copies those, or looks up the cases
-  and returns stored numbers, passes.
+  this package's source (they are forgotten where an answer runs); who copies those, or looks up the cases and
+  returns stored numbers, passes.
 - Files beside the notebook are not there: an answer that needs some does not pass.
 """
 

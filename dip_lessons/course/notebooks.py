@@ -12,6 +12,7 @@ from pathlib import Path
 
 from IPython.core.inputtransformer2 import TransformerManager
 
+PREDICTION = "application/vnd.dip-lessons.prediction+json"  # what an output holds of a guess, for programs
 LARGEST = 30_000_000  # bytes; lessons stay under three million
 # What parsing a learner's text may raise: wrong Python, a null byte, a thousand brackets.
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -89,7 +90,65 @@ class _Statement:
         return isinstance(self.node, simple) and "*" not in self.binds
 
 
-def answer(cells: Mapping[int, str], name: str) -> list[Part] | None:
+def handed_in(cells: Mapping[int, str], name: str) -> str:
+    """The name of the function that the last check of this name is given: the exercise's own, or a learner's.
+
+    >>> from dip_lessons.course import notebooks
+    >>> notebooks.handed_in({1: "def mine(x): return x", 2: "dip.check.double(mine)"}, "double")
+    'mine'
+    """
+    python, _ = _parse(cells)
+    calls = [n for text in python.values() for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call)]
+    given = [
+        call.args[0].id
+        for call in calls
+        if ast.unparse(call.func).endswith(f"check.{name}")
+        and call.args
+        and isinstance(call.args[0], ast.Name)
+    ]
+    if not given or given[-1] == name:
+        return name
+    bound = {b for number, text in python.items() for s in _statements(number, text) for b in s.binds}
+    return given[-1] if given[-1] in bound else name
+
+
+def syntax(cells: Mapping[int, str], name: str) -> str | None:
+    """The syntax tree of the answer to an exercise as text, without its name, docstring, comments and layout.
+
+    None where there is no function, or a stub only.
+
+    >>> from dip_lessons.course import notebooks
+    >>> one, other = "def double(x): return x*2", "def double(x):\n    return x * 2  # twice"
+    >>> notebooks.syntax({1: one}, "double") == notebooks.syntax({1: other}, "double")
+    True
+    """
+    own, found = handed_in(cells, name), None
+    for text in _parse(cells)[0].values():
+        for node in ast.parse(text).body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == own and not _is_stub(node):
+                node.name = ""
+                node.body = node.body[ast.get_docstring(node, clean=False) is not None :]
+                found = ast.dump(node)
+    return found
+
+
+def predictions(notebook: Mapping) -> dict[str, Mapping]:
+    """The guesses that a notebook's outputs hold, by name; they are a learner's, so that nothing is certain of them."""
+    found: dict[str, Mapping] = {}
+    for cell in notebook["cells"]:
+        outputs = cell.get("outputs")
+        for output in outputs if isinstance(outputs, list) else []:
+            data = output.get("data") if isinstance(output, dict) else None
+            record = data.get(PREDICTION) if isinstance(data, dict) else None
+            # What an answering cell holds goes before the guess alone, which may stand in an older output.
+            if isinstance(record, dict) and (
+                record.get("hit") is not None or str(record.get("name")) not in found
+            ):
+                found[str(record.get("name"))] = record
+    return found
+
+
+def answer(cells: Mapping[int, str], name: str, *, check: str | None = None) -> list[Part] | None:
     """The statements that a function of this name needs, itself included, in the order of the notebook.
 
     The last definition in the notebook counts. Whatever it uses is looked up as in a notebook executed from the
@@ -101,6 +160,7 @@ def answer(cells: Mapping[int, str], name: str) -> list[Part] | None:
     Args:
         cells: {number: source}, the code cells.
         name: of the function.
+        check: the name of its check; None is the same name.
 
     Returns:
         the statements cell by cell; an empty list where the function is a stub that raises
@@ -122,7 +182,7 @@ def answer(cells: Mapping[int, str], name: str) -> list[Part] | None:
     checks = [
         i
         for i, s in enumerate(statements)
-        if i > own[-1] and re.search(rf"\bcheck\.{name}\b", ast.unparse(s.node))
+        if i > own[-1] and re.search(rf"\bcheck\.{check or name}\b", ast.unparse(s.node))
     ]
     end = checks[-1] if checks else len(statements)
 

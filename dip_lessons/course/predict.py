@@ -14,10 +14,10 @@ from ..atomic import atomic_write
 from ..notebook.display import curves, present, shell, table
 from ..notebook.player.panel import classed, reachable
 from .guesses import Choice, Curve, Kind, Number, Order
+from .notebooks import PREDICTION
 
 __all__ = ["Prediction", "predict", "predictions"]
 
-MIME = "application/vnd.dip-lessons.prediction+json"  # what a notebook's file holds of a guess, for programs
 FILE = Path("predictions.json")
 SURE = {"50 %": 0.5, "75 %": 0.75, "95 %": 0.95}
 
@@ -92,7 +92,7 @@ class Prediction:
         return {**record, "result": self._result, "hit": self._hit}
 
     def _bundle(self, words: str) -> dict[str, Any]:
-        return {**_sentence(words), MIME: {"name": self.name, **self._record()}}
+        return {**_sentence(words), PREDICTION: {"name": self.name, **self._record()}}
 
     def _ask(self) -> None:
         """Show the question; or the guess, and a button that takes it back."""
