@@ -493,6 +493,26 @@ def test_the_table_and_its_file(tmp_path, capsys):
     assert len(out.read_text(encoding="utf-8-sig").splitlines()) == 2
 
 
+def test_guesses_are_listed_and_answers_that_are_alike(tmp_path, capsys):
+    told = RINGS.replace("def rings", "# mine\ndef rings")
+    for name, answer in {"anna": RINGS, "ben": told, "cleo": WRONG}.items():
+        write(tmp_path / f"{name}.ipynb", IMPORTS, answer)
+    path = tmp_path / "anna.ipynb"
+    notebook = json.loads(path.read_text("utf-8"))
+    record = {"name": "a", "question": "How many,\nin %?", "guess": 37, "sure": 0.75}
+    for hit in (None, True):  # when it was committed, and when it was answered
+        data = {"text/plain": "", notebooks.PREDICTION: {**record, "hit": hit}}
+        output = {"output_type": "display_data", "metadata": {}, "data": data}
+        notebook["cells"][0].setdefault("outputs", []).append(output)
+    path.write_text(json.dumps(notebook), "utf-8")
+    assert main(["grade", str(tmp_path), "--alike"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("guess   ") == 1
+    assert "    guess   How many, in %? 37: came true" in printed
+    assert printed.count("alike: ") == 1
+    assert f"alike: 00 rings: {path}, {tmp_path / 'ben.ipynb'}" in printed
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_grading_that_is_interrupted_keeps_its_rows(tmp_path, root):
     right = write(tmp_path / "a.ipynb", IMPORTS, RINGS, UPHILL)

@@ -93,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--memory", type=int, default=2000, metavar="MB", help=about)
     command.add_argument("--csv", type=Path, metavar="PATH", help="write the table to a file as well")
     command.add_argument("--overwrite", action="store_true", help="replace that file if it is there")
+    about = "list answers that are the same in several notebooks, but for comments and layout"
+    command.add_argument("--alike", action="store_true", help=about)
 
     about = "write the pictures that the notebooks hold onto one page, with their captions"
     command = commands.add_parser("gallery", parents=[stored], help=about)
@@ -292,7 +294,9 @@ def grade(options: argparse.Namespace) -> int:
 
     limits = {"seconds": options.seconds, "memory": options.memory}
     try:
-        return grade(options.files, **limits, csv=options.csv, overwrite=options.overwrite)
+        return grade(
+            options.files, **limits, csv=options.csv, overwrite=options.overwrite, alike=options.alike
+        )
     except KeyboardInterrupt:
         print("stopped" + f"; {options.csv} holds the rows so far" * bool(options.csv), file=sys.stderr)
         return 130

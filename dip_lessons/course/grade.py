@@ -75,6 +75,7 @@ def grade(
     memory: int = 2000,
     csv: Path | None = None,
     overwrite: bool = False,
+    alike: bool = False,
 ) -> int:
     """Grade notebooks, print a table as it grows, and return 0: an answer that is wrong is no failure of grading.
 
@@ -84,6 +85,7 @@ def grade(
         memory: MB that an answer may take beyond what the packages take; Linux only.
         csv: a file for the rows of the table; each is written as soon as it is known.
         overwrite: whether that file may exist.
+        alike: whether answers of several notebooks that are the same but for comments and layout are listed.
 
     Raises:
         FileNotFoundError: there is no such file or folder, or no notebook in it.
@@ -126,8 +128,11 @@ def grade(
                     write([_harmless(value) for value in astuple(row)])
                     file.flush()
             _print(found)
+            _print_guesses(path)
             rows += found
     _print_summary(rows)
+    if alike:
+        _print_alike(paths)
     return 0
 
 
@@ -357,6 +362,34 @@ def _print(rows: list[Row]) -> None:
     width = max(len(row.exercise) for row in rows)
     for row in rows:
         print(f"    {row.exercise:{width}}   {row.grade:13}   {row.message}".rstrip(), flush=True)
+
+
+def _print_guesses(path: Path) -> None:
+    """A line for each guess that the notebook's outputs hold; all that it says is a learner's."""
+    with contextlib.suppress(ValueError):
+        for guess in notebooks.predictions(notebooks.read(path)).values():
+            hit = guess.get("hit")
+            came_true = (
+                "came true" if hit is True else "did not come true" if hit is False else "not answered"
+            )
+            question, said = _line(guess.get("question")), _line(guess.get("guess"))
+            print(f"    guess   {question} {said}: {came_true}", flush=True)
+
+
+def _print_alike(paths: Sequence[Path]) -> None:
+    """A line for each exercise and group of notebooks whose answers have the same syntax tree."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for path in paths:
+        with contextlib.suppress(*notebooks.UNREADABLE):
+            cells = notebooks.code(notebooks.read(path))
+            lesson = _lesson(path, cells)
+            for name in _lessons()[lesson]:
+                if tree := notebooks.syntax(cells, name):
+                    groups.setdefault((lesson, name, tree), []).append(_line(path))
+    print()
+    for (lesson, name, _), same in groups.items():
+        if len(same) > 1:
+            print(f"alike: {lesson} {name}: {', '.join(same)}")
 
 
 def _print_summary(rows: list[Row]) -> None:
