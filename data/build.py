@@ -272,7 +272,7 @@ def spherical_cnn() -> bytes:
 
 
 def parameterizations() -> bytes:
-    """The benchmark of lesson 15: half an hour of one core, and MobileStyleGAN, which is fetched."""
+    """The benchmark of lesson 15: an hour of one core, and MobileStyleGAN, which is fetched."""
     from dip_lessons.course.benchmark import sweep
 
     file = downloads.parent / "benchmark.npz"

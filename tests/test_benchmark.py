@@ -53,8 +53,15 @@ def test_a_trial_leaves_threads_and_the_global_generator_alone():
 
 def test_rates_are_those_within_a_tenth_of_the_best_that_change_least(stored):
     for name in benchmark.TUNED:
-        reached = stored["rates"][stored["names"].tolist().index(name)]
-        good = [r for r, v in zip(benchmark.RATES, reached, strict=True) if v >= 0.9 * reached.max()]
+        seeds = stored["rates"][
+            stored["names"].tolist().index(name)
+        ]  # (rates, seeds), NaN where nothing was tried
+        reached = {
+            r: np.nanmean(x) for r, x in zip(benchmark.RATES, seeds, strict=True) if not np.isnan(x).all()
+        }
+        best = max(reached, key=reached.get)
+        assert min(reached) < best < max(reached), f"{name}: the best rate is an end of those tried"
+        good = [r for r, v in reached.items() if v >= 0.9 * reached[best]]
         assert benchmark.CANDIDATES[name].rate == min(good, key=lambda r: abs(math.log(r))), name
 
 
@@ -72,11 +79,10 @@ def test_the_file_holds_what_the_sweep_measures(stored):
     for at, steps in zip(range(len(tasks)), stored["task_steps"], strict=True):
         reached = stored["checkpoints"] <= steps
         assert not np.isnan(stored["robust"][at][measured[at]][:, reached]).any()
-    judged = [i for i, task in enumerate(benchmark.TASKS.values()) if task.judge]
+    evaluated = [i for i, task in enumerate(benchmark.TASKS.values()) if task.second]
     assert np.isnan(stored["rank"]).any(axis=(1, 2)).sum() == len(tasks)
-    assert not np.isnan(stored["rank"][judged][measured[judged]]).any()
+    assert not np.isnan(stored["rank"][evaluated][measured[evaluated]]).any()
     assert measured.sum(axis=2).max() >= 5
-    measured[:, names.index("StyleGAN")] = False  # whose step takes twenty times as long
     assert measured.sum(axis=2)[measured.any(axis=2)].min() >= 3
 
 
@@ -115,16 +121,15 @@ def test_a_sweep_that_was_stopped_goes_on(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         benchmark.sweep(out)
     assert not out.exists()
-    assert not benchmark.sweep(out, part=(1, 2))  # every second one: the third is left
-    assert benchmark.sweep(out)
+    benchmark.sweep(out)
     assert asked == ["chelsea", "coffee", "coffee", "astronaut"]
     assert np.load(out)["files"] == 3
     assert math.isclose(float(np.load(tmp_path / "x.parts" / "fit Pixels coffee.npz")["psnr"]), 3)
 
 
-def test_unlikeness_of_equal_pictures_is_nothing():
+def test_diversity_of_equal_pictures_is_nothing():
     x = np.asarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3)), np.uint8)
     flat = np.full_like(x, 90)
-    alike, other = benchmark._unlikeness([x, x])[0], benchmark._unlikeness([x, flat])[0]
+    alike, other = benchmark._diversity([x, x])[0], benchmark._diversity([x, flat])[0]
     assert alike == pytest.approx(0, abs=1e-4)
     assert other > 0.1

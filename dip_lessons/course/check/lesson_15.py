@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from .verdict import Exercise
+from .verdict import Exercise, Experiment
 
-__all__ = ["pareto_front", "permutation_test"]
+__all__ = ["pareto_front", "permutation_test", "retune"]
 
 
 def _seeded(seed: int) -> torch.Generator:
@@ -56,6 +57,9 @@ pareto_front = Exercise(
     _pareto_front,
     [_three_points, _points_case(12, 2), _points_case(30, 3)],
     {
+        "nobody is left: each row is nowhere worse than itself; to dominate, it must be better somewhere": (
+            lambda points: torch.zeros(len(points), dtype=torch.bool)
+        ),
         "two equal rows throw each other out: a row dominates another only if it is better somewhere": (
             lambda points: ~_dominated_by_others(points)
         ),
@@ -148,4 +152,74 @@ permutation_test = Exercise(
             lambda a, b: (b.double()[:, None] >= a.double()).double().mean()
         ),
     },
+)
+
+
+def _arm(own: float, lucky: float | None = None) -> Callable[[float, int], float]:
+    """What twelve steps of gradient descent take off a quadratic, in %; NaN where they end above its start.
+
+    ``own`` times the rate is the step size, the curvatures go from 1 to 10. Seed 2 has luck at one rate.
+    """
+
+    def trial(rate: float, seed: int) -> float:
+        if seed == 2 and rate == lucky:
+            return 130.0
+        curvature = torch.logspace(0, 1, 8, dtype=torch.float64)
+        start = 1 + torch.rand(8, dtype=torch.float64, generator=_seeded(seed))
+        end = start * (1 - own * rate * curvature) ** 12
+        left = (curvature * end**2).sum() / (curvature * start**2).sum()
+        return 100 * (1 - float(left)) if left < 1 else math.nan
+
+    return trial
+
+
+def _tuning(retune: Callable, trial: Callable[[float, int], float], rates: Sequence[float]) -> Tensor:
+    """The rate chosen, the fewest seeds that a rate had, and all rates tried, ascending."""
+    tried: dict[float, set[int]] = {}
+
+    def measure(rate: float, seed: int) -> float:
+        tried.setdefault(float(rate), set()).add(int(seed))
+        return trial(float(rate), int(seed))
+
+    chosen = float(retune(measure, list(rates)))
+    return torch.tensor(
+        [chosen, min(map(len, tried.values()), default=0), *sorted(tried)], dtype=torch.float64
+    )
+
+
+def _untuned(found: Tensor, trial: Callable[[float, int], float], rates: Sequence[float]) -> str | None:
+    chosen, fewest, *tried = found.tolist()
+    if fewest < 3:
+        return "a rate was tried with fewer than three seeds: one of them may be lucky"
+    means = {rate: sum(trial(rate, seed) for seed in range(3)) / 3 for rate in tried}
+    if chosen not in means:
+        return "give the rate itself back: neither its place in the list nor the value that it reached"
+    if math.isnan(means[chosen]):
+        return "at the rate that you chose a trial broke: NaN is never the best"
+    reached = {rate: mean for rate, mean in means.items() if not math.isnan(mean)}
+    best = max(reached, key=lambda rate: reached[rate])
+    if best in (tried[0], tried[-1]):
+        return f"the best of your rates, {best:g}, is an end of those tried: go on beyond it"
+    if reached[chosen] < 0.9 * reached[best]:
+        share = reached[chosen] / reached[best]
+        return (
+            f"the rate that you chose reaches {share:.0%} of the best mean; it must be within a tenth of it"
+        )
+    nearest = min((r for r in reached if reached[r] >= 0.9 * reached[best]), key=lambda r: abs(math.log(r)))
+    if chosen != nearest:
+        return f"{chosen:g} is within a tenth of the best mean, and so is {nearest:g}, which is nearer to the arm's own"
+    return None
+
+
+retune = Experiment(
+    "retune",
+    _tuning,
+    _untuned,
+    [
+        lambda: (_arm(0.1), (0.5, 1.0, 2.0)),
+        lambda: (_arm(0.06), (0.5, 1.0, 2.0, 4.0)),
+        lambda: (_arm(0.1 / 16), (0.5, 1.0, 2.0)),
+        lambda: (_arm(0.3), (0.5, 1.0, 2.0)),
+        lambda: (_arm(0.06, lucky=0.0625), (0.0625, 0.125, 0.25, 0.5, 1.0)),
+    ],
 )
