@@ -1,53 +1,91 @@
-"""Planted wrong answers to lesson 06: {exercise: {words of the hint it must get: source}}."""
+"""Planted wrong answers to lesson 06: {exercise: {words of the hint it must get: source}}; and good ones."""
+
+_FIT = """
+def fitted(picture, goal, where, lr, steps, penalty=lambda x: 0):
+    adam = torch.optim.Adam(picture.parameters(), lr=lr)
+    for _ in range(steps):
+        x = picture()
+        loss = ((x - goal) * where).square().sum() / where.sum() / 3 + penalty(x)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    return picture()
+
+def seeded():
+    return torch.Generator().manual_seed(0)
+
+"""
+
+RIGHT = {
+    "from_phases": """
+def from_phases(phase, magnitude, size):
+    components = torch.complex(magnitude * torch.cos(phase), magnitude * torch.sin(phase))
+    return torch.fft.irfft2(components, s=size, norm="ortho")
+""",
+    "restored": _FIT
+    + """
+def restored(given, known):
+    def rough(x):
+        return 0.02 * (x.diff(dim=3).abs().sum() + x.diff(dim=2).abs().sum()) / x.numel()
+    return fitted(dip.Pixels(given.shape[-1], generator=seeded()), given, known, 0.1, 200, rough)
+""",
+    "blur_pull": """
+def blur_pull(x):
+    kernel = torch.tensor([[1.0, 1, 1], [1, 2, 1], [1, 1, 1]]) / 10
+    kernel[1, 1] -= 1
+    y = F.pad(x, (1, 1, 1, 1), mode="circular")
+    return F.conv2d(y, kernel.repeat(x.shape[1], 1, 1, 1), groups=x.shape[1])
+""",
+}
 
 WRONG = {
-    "total_variation": {
-        "squared the differences": """
-def total_variation(x):
-    a, d = x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
-    return ((a**2).sum(dim=(1, 2, 3)) + (d**2).sum(dim=(1, 2, 3))) / x[0, 0].numel()
+    "from_phases": {
+        "your phases are lost": """
+def from_phases(phase, magnitude, size):
+    components = magnitude.expand_as(phase) * torch.exp(1j * phase).abs()
+    return torch.fft.irfft2(components.to(torch.complex64), s=size, norm="ortho")
 """,
-        "compared with the first": """
-def total_variation(x):
-    a, d = torch.roll(x, 1, dims=3) - x, torch.roll(x, 1, dims=2) - x
-    return (a.abs() + d.abs()).sum(dim=(1, 2, 3)) / x[0, 0].numel()
+        "the real part alone": """
+def from_phases(phase, magnitude, size):
+    return torch.fft.irfft2((magnitude * phase.cos()).to(torch.complex64), s=size, norm="ortho")
 """,
-        "averaged over the differences": """
-def total_variation(x):
-    a, d = x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
-    return a.abs().mean(dim=(1, 2, 3)) + d.abs().mean(dim=(1, 2, 3))
+        "the way back needs it": """
+def from_phases(phase, magnitude, size):
+    return torch.fft.irfft2(magnitude * torch.exp(1j * phase), s=size)
 """,
-        "lower neighbour counts too": """
-def total_variation(x):
-    return (x[..., 1:] - x[..., :-1]).abs().sum(dim=(1, 2, 3)) / x[0, 0].numel()
+        "turned upside down": """
+def from_phases(phase, magnitude, size):
+    return torch.fft.irfft2(magnitude * torch.exp(-1j * phase), s=size, norm="ortho")
 """,
-        "under a root": """
-def total_variation(x):
-    a, d = torch.zeros_like(x), torch.zeros_like(x)
-    a[..., :-1] = x[..., 1:] - x[..., :-1]
-    d[..., :-1, :] = x[..., 1:, :] - x[..., :-1, :]
-    return (a**2 + d**2 + 1e-12).sqrt().sum(dim=(1, 2, 3)) / x[0, 0].numel()
+        "it should return shape": """
+def from_phases(phase, magnitude, size):
+    return torch.fft.irfft2(magnitude * torch.exp(1j * phase), norm="ortho")
 """,
-        "not divided by H·W": """
-def total_variation(x):
-    return x.diff(dim=3).abs().sum(dim=(1, 2, 3)) + x.diff(dim=2).abs().sum(dim=(1, 2, 3))
+        "a phase is an angle": """
+def from_phases(phase, magnitude, size):
+    return torch.fft.irfft2(magnitude * phase.to(torch.complex64), s=size, norm="ortho")
 """,
-        "rises and falls cancel": """
-def total_variation(x):
-    return (x.diff(dim=3).sum(dim=(1, 2, 3)) + x.diff(dim=2).sum(dim=(1, 2, 3))) / x[0, 0].numel()
+    },
+    "restored": {
+        "came out black": _FIT
+        + """
+def restored(given, known):
+    picture = dip.Pyramid(given.shape[-1], generator=seeded())
+    return fitted(picture, given, torch.ones_like(known), 0.05, 80)
 """,
-        "over channels too": """
-def total_variation(x):
-    return (x.diff(dim=3).abs().sum(dim=(1, 2, 3)) + x.diff(dim=2).abs().sum(dim=(1, 2, 3))) / x[0].numel()
+        "no prior reaches those pixels": _FIT
+        + """
+def restored(given, known):
+    return fitted(dip.Pixels(given.shape[-1], generator=seeded()), given, known, 0.05, 80)
 """,
-        "should return shape (2,)": """
-def total_variation(x):
-    return (x.diff(dim=3).abs().sum() + x.diff(dim=2).abs().sum()) / x[0, 0].numel()
+        "was not kept": """
+def restored(given, known):
+    return (given.sum(dim=(2, 3), keepdim=True) / known.sum()).expand_as(given)
 """,
-        "no gradient reaches": """
-def total_variation(x):
-    x = x.detach()
-    return (x.diff(dim=3).abs().sum(dim=(1, 2, 3)) + x.diff(dim=2).abs().sum(dim=(1, 2, 3))) / x[0, 0].numel()
+        "too weak, or at too fine a scale": _FIT
+        + """
+def restored(given, known):
+    return fitted(dip.Fourier(given.shape[-1], decay=2, generator=seeded()), given, known, 0.05, 25)
 """,
     },
     "blur_pull": {
@@ -84,27 +122,6 @@ def blur_pull(x):
         "middle counts twice": """
 def blur_pull(x):
     return sum(torch.roll(x, (i, j), (2, 3)) for i in (-1, 0, 1) for j in (-1, 0, 1)) / 9 - x
-""",
-    },
-    "with_magnitude": {
-        "keeps its own magnitudes": """
-def with_magnitude(z, magnitude):
-    return torch.fft.irfft2(torch.fft.rfft2(z) * magnitude, s=z.shape[-2:])
-""",
-        "the way back needs it too": """
-def with_magnitude(z, magnitude):
-    phase = torch.fft.rfft2(z).angle()
-    return torch.fft.irfft2(magnitude * torch.exp(1j * phase), s=z.shape[-2:])
-""",
-        "phases have the wrong sign": """
-def with_magnitude(z, magnitude):
-    phase = torch.fft.rfft2(z).angle()
-    return torch.fft.irfft2(magnitude * torch.exp(-1j * phase), s=z.shape[-2:], norm="ortho")
-""",
-        "phases are all 0": """
-def with_magnitude(z, magnitude):
-    waves = torch.fft.rfft2(z)
-    return torch.fft.irfft2(magnitude * waves.abs() / waves.abs() + 0j, s=z.shape[-2:], norm="ortho")
 """,
     },
 }

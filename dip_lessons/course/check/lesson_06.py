@@ -9,61 +9,117 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .verdict import Exercise
+from ... import assets
+from .verdict import Exercise, Experiment
 
-__all__ = ["blur_pull", "total_variation", "with_magnitude"]
+__all__ = ["blur_pull", "from_phases", "restored"]
 
 
 def _pictures(shape: tuple[int, ...]) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(sum(shape)))
 
 
-def _total_variation(x: Tensor) -> Tensor:
-    differences = x.diff(dim=3).abs().sum(dim=(1, 2, 3)) + x.diff(dim=2).abs().sum(dim=(1, 2, 3))
-    return differences / (x.shape[2] * x.shape[3])
+def _back(components: Tensor, size: tuple[int, int], norm: str = "ortho") -> Tensor:
+    return torch.fft.irfft2(components, s=size, norm=norm)
 
 
-def _differences(x: Tensor) -> tuple[Tensor, Tensor]:
-    return x.diff(dim=3), x.diff(dim=2)
+def _from_phases(phase: Tensor, magnitude: Tensor, size: tuple[int, int]) -> Tensor:
+    return _back(magnitude * torch.exp(1j * phase), size)
 
 
-def _summed(across: Tensor, down: Tensor, x: Tensor) -> Tensor:
-    return (across.sum(dim=(1, 2, 3)) + down.sum(dim=(1, 2, 3))) / (x.shape[2] * x.shape[3])
+def _phase_case(batch: int, channels: int, height: int, width: int) -> Callable[[], tuple]:
+    def case() -> tuple:
+        f = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width))
+        strength = torch.arange(1.0, channels + 1)[:, None, None]  # another one for each channel
+        magnitude = strength * (f > 0) / f.clamp(min=1 / max(height, width)) / 10  # the mean's is 0
+        phase = 2 * math.pi * _pictures((batch, channels, height, width // 2 + 1)) - math.pi
+        return phase, magnitude, (height, width)
+
+    return case
 
 
-def _euclidean(x: Tensor) -> Tensor:
-    across, down = F.pad(x.diff(dim=3), (0, 1)), F.pad(x.diff(dim=2), (0, 0, 0, 1))
-    length = (across.square() + down.square()).clamp(min=1e-12).sqrt()
-    return length.sum(dim=(1, 2, 3)) / (x.shape[2] * x.shape[3])
-
-
-total_variation = Exercise(
-    "total_variation",
-    _total_variation,
-    [lambda: (_pictures((2, 3, 12, 17)),), lambda: (_pictures((3, 1, 8, 5)),)],
+from_phases = Exercise(
+    "from_phases",
+    _from_phases,
+    [_phase_case(1, 3, 16, 24), _phase_case(2, 3, 11, 9)],
     {
-        "you squared the differences: the total variation takes their size, |…|": (
-            lambda x: _summed(x.diff(dim=3).square(), x.diff(dim=2).square(), x)
+        "your phases are lost, all components have phase 0: multiply the magnitudes by exp(iφ)": (
+            lambda phase, m, size: _back(m + 0j * phase, size)
         ),
-        "your last pixel is compared with the first: differences end at the border": (
-            lambda x: _summed((x - x.roll(-1, 3)).abs(), (x - x.roll(-1, 2)).abs(), x)
+        "your components are M cos φ, the real part alone: the sine belongs to it, M (cos φ + i sin φ)": (
+            lambda phase, m, size: _back(m * phase.cos() + 0j, size)
         ),
-        "you averaged over the differences: sum them, over channels too, and divide by H·W": (
-            lambda x: sum(d.abs().mean(dim=(1, 2, 3)) for d in _differences(x))
+        "your magnitudes are lost, all components have size 1": (
+            lambda phase, m, size: _back(torch.exp(1j * phase), size)
         ),
-        "your differences across only: the lower neighbour counts too": (
-            lambda x: _summed(x.diff(dim=3).abs(), torch.zeros_like(x), x)
+        'the magnitudes are meant for norm="ortho": the way back needs it': (
+            lambda phase, m, size: _back(m * torch.exp(1j * phase), size, "backward")
         ),
-        "you joined the two differences under a root: here each counts for itself": _euclidean,
-        "your sum is not divided by H·W": lambda x: _total_variation(x) * x.shape[2] * x.shape[3],
-        "your mean is over channels too: sum over the channels, and divide by H·W only": (
-            lambda x: _total_variation(x) / x.shape[1]
+        "your phases have the wrong sign: the picture is turned upside down": (
+            lambda phase, m, size: _from_phases(-phase, m, size)
         ),
-        "rises and falls cancel: take the size of each difference before you sum": (
-            lambda x: _summed(*_differences(x), x)
+        "you multiplied the magnitudes by φ itself: a phase is an angle, exp(iφ)": (
+            lambda phase, m, size: _back(m * phase + 0j, size)
+        ),
+        "your magnitudes are squared: M stands for the amplitude, not for the power": (
+            lambda phase, m, size: _from_phases(phase, m**2, size)
         ),
     },
     gradient=[0],
+    atol=1e-4,
+)
+
+
+def _missing_case(name: str, seed: int) -> Callable[[], tuple]:
+    """A photograph of 48 pixels, of which three tenths are known; the others are black in what is given."""
+
+    def case() -> tuple:
+        known = torch.rand((1, 1, 48, 48), generator=torch.Generator().manual_seed(seed)) < 0.3
+        return assets.picture(name, (48, 48)), known
+
+    return case
+
+
+def _errors(answer: Callable, photograph: Tensor, known: Tensor) -> Tensor:
+    """Mean square errors: where it was known, where it was not, there of the flat fill; brightness there, of both."""
+    x = answer(photograph * known, known).detach()
+    if x.shape != photograph.shape:
+        raise ValueError(
+            f"the picture should have shape {tuple(photograph.shape)}; yours has {tuple(x.shape)}"
+        )
+    seen, hidden = known.expand_as(x), ~known.expand_as(x)
+    flat = (photograph * known).sum(dim=(2, 3), keepdim=True) / known.sum()
+    wrong, of_flat = ((y - photograph).square() for y in (x, flat))
+    return torch.stack(
+        [
+            wrong[seen].mean(),
+            wrong[hidden].mean(),
+            of_flat[hidden].mean(),
+            x[hidden].mean(),
+            photograph[hidden].mean(),
+        ]
+    )
+
+
+def _not_restored(found: Tensor, *_: Tensor) -> str | None:
+    seen, hidden, flat, bright, true = found.tolist()
+    share = f"where nothing is known your error is {hidden / flat:.0%} of that of one flat colour"
+    if bright < 0.2 * true:
+        return "what was missing came out black: you fitted the black there too; compare at the known pixels only"
+    if seen > 0.3 * flat:
+        return "what is known was not kept: fit it closer, with more steps or a smaller weight"
+    if hidden > 0.9 * flat:
+        return f"{share}: no prior reaches those pixels; bare pixels get no gradient there"
+    if hidden > 0.6 * flat:
+        return f"{share}, 60% is asked for: a prior is at work, and too weak, or at too fine a scale"
+    return None
+
+
+restored = Experiment(
+    "restored",
+    _errors,
+    _not_restored,
+    [_missing_case(name, seed) for seed, name in enumerate(("chelsea", "astronaut", "coffee"))],
 )
 
 
@@ -109,10 +165,10 @@ blur_pull = Exercise(
         "the cosine wants 2πf; yours has πf": (
             lambda x: _filtered(x, _k(*_cosines(x.shape[-2], x.shape[-1], turn=math.pi)) - 1)
         ),
-        "your border is black: here the picture goes on periodically, as its waves do": (
+        "your border is black: here the picture goes on periodically, as its Fourier components do": (
             lambda x: _convolved(x, "constant")
         ),
-        "your border is mirrored: here the picture goes on periodically, as its waves do": (
+        "your border is mirrored: here the picture goes on periodically, as its Fourier components do": (
             lambda x: _convolved(x, "reflect")
         ),
         "your blur weighs all nine pixels alike: the one in the middle counts twice": (
@@ -120,50 +176,4 @@ blur_pull = Exercise(
         ),
     },
     gradient=[0],
-)
-
-
-def _with_magnitude(z: Tensor, magnitude: Tensor) -> Tensor:
-    waves = torch.fft.rfft2(z)
-    return _waves_back(magnitude * waves / waves.abs(), z)
-
-
-def _waves_back(waves: Tensor, z: Tensor, norm: str = "ortho") -> Tensor:
-    return torch.fft.irfft2(waves, s=z.shape[-2:], norm=norm)
-
-
-def _magnitude_case(*shape: int) -> Callable[[], tuple]:
-    def case() -> tuple:
-        z = _pictures(shape) - 0.4
-        height, width = shape[-2:]
-        f = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width))
-        strength = torch.arange(1.0, shape[1] + 1)[:, None, None]  # another one for each channel
-        magnitude = strength * (f > 0) / f.clamp(min=1 / max(height, width)) / 10  # the mean's is 0
-        return z, magnitude
-
-    return case
-
-
-with_magnitude = Exercise(
-    "with_magnitude",
-    _with_magnitude,
-    [_magnitude_case(1, 3, 16, 24), _magnitude_case(2, 3, 11, 9)],
-    {
-        "your picture keeps its own magnitudes, multiplied by the given ones: replace them": (
-            lambda z, m: _waves_back(m * torch.fft.rfft2(z, norm="ortho"), z)
-        ),
-        'the magnitudes are meant for norm="ortho": the way back needs it too': (
-            lambda z, m: _waves_back(
-                m * torch.polar(torch.ones(()), torch.fft.rfft2(z).angle()), z, "backward"
-            )
-        ),
-        "your phases have the wrong sign: the picture is turned upside down": (
-            lambda z, m: _waves_back(m * torch.fft.rfft2(z).conj() / torch.fft.rfft2(z).abs(), z)
-        ),
-        "your phases are all 0: keep those of z": (
-            lambda z, m: _waves_back((m + 0 * torch.fft.rfft2(z).abs()) + 0j, z)
-        ),
-    },
-    gradient=[0],
-    atol=1e-4,
 )
