@@ -118,7 +118,7 @@ def syntax(cells: Mapping[int, str], name: str) -> str | None:
     None where there is no function, or a stub only.
 
     >>> from dip_lessons.course import notebooks
-    >>> one, other = "def double(x): return x*2", "def double(x):\n    return x * 2  # twice"
+    >>> one, other = "def double(x): return x*2", "def double(x): return (x * 2)  # twice"
     >>> notebooks.syntax({1: one}, "double") == notebooks.syntax({1: other}, "double")
     True
     """
