@@ -72,8 +72,8 @@ class Network(nn.Module):
     (torch.Size([1, 3, 2, 2]), device(type='cpu'))
     >>> any(p.requires_grad for p in network.parameters())  # it is frozen; only pictures get gradients
     False
-    >>> network.dtype, network.channels
-    (torch.float32, 3)
+    >>> network.dtype, network.channels, list(network.layers)
+    (torch.float32, 3, ['0', '1', 'logits'])
     """
 
     mean: Tensor
