@@ -275,8 +275,8 @@ class Experiment(Exercise):
 
     Args:
         name: of the function or class that the learner writes.
-        measure: (answer, *arguments of a case) → a tensor of numbers, what the answer does there.
-        fault: (those numbers, *arguments of the case) → what is wrong with them, as a hint, or None.
+        measure: takes the answer and a case's arguments; returns a tensor of numbers, what the answer does there.
+        fault: takes those numbers and the case's arguments; returns what is wrong, as a hint, or None.
         cases: each makes a fresh tuple of arguments, the same ones each time.
 
     >>> climb = dip.check.Experiment(
