@@ -104,18 +104,35 @@ def test_a_gpu_is_described_by_name_and_memory() -> None:
         ({"CI": "false"}, "full"),
         ({"CI": "true", "DIP_BUDGET": "full"}, "full"),
         ({"DIP_BUDGET": "quick"}, "quick"),
+        ({"DIP_BUDGET": "large"}, "large"),
         ({"DIP_BUDGET": ""}, "full"),
     ],
 )
 def test_budget(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: str) -> None:
     set_budget(monkeypatch, **variables)
+    monkeypatch.setattr(environment, "device", lambda: torch.device("cpu"))
     assert environment.budget() == expected
-    assert environment.by_budget(full=512, quick=64) == {"full": 512, "quick": 64}[expected]
+    assert environment.by_budget(full=512, quick=64) == {"full": 512, "quick": 64, "large": 512}[expected]
+    several = {"full": 512, "quick": 64, "large": 2048}
+    assert environment.by_budget(**several) == several[expected]
+
+
+@pytest.mark.parametrize(("milliseconds", "expected"), [(1, "large"), (13, "large"), (15, "full")])
+def test_a_gpu_takes_the_large_budget_where_that_is_no_slower(
+    monkeypatch: pytest.MonkeyPatch, milliseconds: float, expected: str
+) -> None:
+    """Four times as many steps of so long, against 55 ms on two cores."""
+    set_budget(monkeypatch)
+    monkeypatch.setattr(environment, "device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(environment, "_large_step", lambda: milliseconds / 1000)
+    assert environment.budget() == expected
+    set_budget(monkeypatch, DIP_BUDGET="full")
+    assert environment.budget() == "full"
 
 
 def test_an_unknown_budget_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_budget(monkeypatch, DIP_BUDGET="large")
-    with pytest.raises(ValueError, match="DIP_BUDGET is 'large'; set it to quick or full"):
+    set_budget(monkeypatch, DIP_BUDGET="huge")
+    with pytest.raises(ValueError, match="DIP_BUDGET is 'huge'; set it to quick, full or large"):
         environment.budget()
 
 
@@ -182,7 +199,7 @@ def test_setup_says_what_a_lesson_runs_on(
     assert [line.split()[0] for line in lines] == ["device", "versions", "budget"]
     assert str(hardware.device()) in lines[0]
     assert f"torch {torch.__version__} · torchvision {torchvision.__version__} · dip_lessons 0." in lines[1]
-    assert "full" in lines[2]
+    assert environment.budget() in lines[2]
     assert "DIP_BUDGET=quick" in lines[2]
 
 

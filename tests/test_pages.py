@@ -97,7 +97,7 @@ def test_the_moving_picture_moves_and_is_light():
 
 
 def test_the_picture_beside_the_code_was_made_by_that_code():
-    """Of other lines `notebooks/pictures/build.py` makes another picture."""
+    """Of other lines `notebooks/pictures/readme.py` makes another picture."""
     program, _ = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), flags=re.DOTALL)
     with Image.open(ROOT / "notebooks" / "pictures" / "research.jpg") as picture:
         assert picture.info["comment"].decode() == hashlib.sha256(program.encode()).hexdigest()

@@ -1,104 +1,208 @@
-"""Makes the README's pictures again: ``python notebooks/pictures/build.py``, about three minutes on two CPU cores.
+"""Makes the gallery's pictures, and the page that shows them: ``make pictures``, or ``python build.py --only cppn``.
 
-``hero.webp`` is what the README begins with; ``research.jpg`` is what its first lines of Python paint, and those very
-lines are executed. The small pictures of the lessons are made by ``make gallery``.
+The jobs stand in ``jobs.py``. Each picture comes with a JSON that says how it was made; one whose job has not changed
+since is not made again, so that a call after a kill goes on. On two CPU cores all of them take a night.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
-import math
+import importlib
+import inspect
+import json
+import multiprocessing
 import os
-import re
-import tempfile
+import platform
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 import dip_lessons as dip
-from dip_lessons.notebook.display import write_film
+from dip_lessons.atomic import atomic_write
+from dip_lessons.hardware import describe, device
+from dip_lessons.notebook.films import write_film
 from dip_lessons.pictures import to_pil
 
 HERE = Path(__file__).parent
-README = HERE.parents[1] / "README.md"
-FRAMES, SIDE = 48, 264
-CLOSED = [2 * math.pi * k / FRAMES for k in range(FRAMES)]  # the last frame goes on into the first
+LARGE = HERE / "large"
+GALLERY = HERE.parent / "gallery.md"
 
 
-def seeded() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
+@dataclass
+class Family:
+    """Pictures that one function makes: a tensor (1, C, H, W) in [0, 1], or for a film a list of them.
+
+    Args:
+        title: the heading in the gallery.
+        text: what is to be seen, and what was chosen; Markdown.
+        function: (*, seed, steps, size, …) → picture or frames; its lines stand in the gallery.
+        pictures: {caption: the arguments of that picture, less those that the function's defaults say}.
+    """
+
+    title: str
+    text: str
+    function: Callable[..., Tensor | list[Tensor]]
+    pictures: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    def arguments(self, caption: str) -> dict[str, Any]:
+        """All of a picture's arguments, the defaults among them."""
+        bound = inspect.signature(self.function).bind(**self.pictures[caption])
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
+    def stem(self, caption: str) -> str:
+        return f"{self.name}_{'_'.join(caption.lower().split())}"
+
+    def source(self) -> str:
+        return inspect.getsource(self.function)
+
+    def key(self, caption: str) -> str:
+        """Of other lines or other arguments it is another picture."""
+        told = self.source() + json.dumps(self.arguments(caption), sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
 
 
-def paintings() -> list[Tensor]:
-    """Functions of the place (lesson 03) that turn into one another: four channels from one start, through weights."""
-    network = dip.load_network("inception_v3")
-    learned = []
-    for layer, index in [("Mixed_6b", 600), ("Mixed_6a", 329), ("Mixed_6a", 300), ("Mixed_6a", 751)]:
-        start = dip.CPPN(112, generator=seeded(), device=network.device)
-        learned.append(
-            dip.optimize(start, dip.channel(layer, index), network, steps=120).finish().parameterization
-        )
-    frames, each = [], FRAMES // len(learned)
-    for k in range(FRAMES):
-        here, there = learned[k // each], learned[(k // each + 1) % len(learned)]
-        t = (1 - math.cos(math.pi * (k % each) / each)) / 2
-        with torch.no_grad():
-            frames.append(here.morph(there, t, size=SIDE))
-    return frames
+def about(folder: Path, family: Family, caption: str) -> dict[str, Any] | None:
+    """What is stored of a picture, where it was made of the job as it stands; else None."""
+    try:
+        found = json.loads((folder / f"{family.stem(caption)}.json").read_text(encoding="utf-8"))
+        made = found["key"] == family.key(caption) and (folder / found["file"]).is_file()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if made else None
 
 
-def teapot() -> list[Tensor]:
-    """Waves in space, seen on a mesh through a camera (lesson 14): a channel that looks for eyes."""
-    network = dip.load_network("inception_v3")
-    mesh = dip.load_mesh("teapot").to(network.device)
-    texture = dip.Texture(dip.Solid(384, mesh, generator=seeded(), device=network.device), mesh)
-    views = dip.mesh_views(mesh, size=176)
-    run = dip.optimize(texture, dip.channel("Mixed_6b", 75), network, views=views, steps=128).finish()
-    cameras = dip.turntable(FRAMES, elevation=22, distance=12.5, fovy=9.2)
-    return list(dip.render(run.image, mesh, cameras, size=SIDE, background=1.0, shading=0.35).split(1))
+def make(jobs: str, name: str, caption: str, folder: Path, threads: int) -> None:
+    """Make one picture, in a process of its own; the JSON comes last, for it says that the picture is done."""
+    torch.set_num_threads(threads)
+    (family,) = (f for f in families(jobs) if f.name == name)
+    begin = time.perf_counter()
+    made = family.function(**family.arguments(caption))
+    seconds = time.perf_counter() - begin
+    frames = made if isinstance(made, list) else [made]
+    pages = [to_pil(frame[0].detach().cpu()) for frame in frames]
+    kind = "webp" if len(pages) > 1 else "png" if pages[0].mode == "RGBA" else "jpg"
+    path = folder / f"{family.stem(caption)}.{kind}"
+    if len(pages) > 1:
+        write_film(path, pages, fps=12, quality=70)
+    else:
+        with atomic_write(path) as part:
+            pages[0].save(part, {"jpg": "JPEG", "png": "PNG"}[kind], quality=90, optimize=True)
+    told = {
+        "key": family.key(caption),
+        "file": path.name,
+        **family.arguments(caption),
+        "seconds": round(seconds),
+        "machine": f"{describe(device())}, {threads} threads"
+        if device().type == "cpu"
+        else describe(device()),
+        "versions": f"python {platform.python_version()} · torch {torch.__version__} · dip_lessons {dip.__version__}",
+        **look(frames[0]),
+    }
+    with atomic_write(folder / f"{family.stem(caption)}.json") as part:
+        part.write_text(json.dumps(told, indent=1, default=str) + "\n", encoding="utf-8")
 
 
-def panorama() -> list[Tensor]:
-    """Spherical harmonics, painted and seen by cameras in the middle (lesson 12)."""
-    network = dip.load_network("squeezenet1_1")
-    sphere = dip.SphericalHarmonics((256, 512), degree=127, generator=seeded(), device=network.device)
-    views = dip.tangent_views(160, fov=(60, 90), roll=10, blur=1.0, count=3)
-    run = dip.optimize(
-        sphere, dip.channel("features.9", 10), network, views=views, steps=112, lr=0.1
-    ).finish()
-    return [
-        dip.look_around(run.image, yaw=math.degrees(a), pitch=25 * math.sin(a), fov=95, size=SIDE)
-        for a in CLOSED
+def look(picture: Tensor) -> dict[str, float]:
+    """Grain, saturation and colour: slope of the spectrum, share of values near 0 or 1, mean chroma."""
+    colours = picture[:1, :3].detach().cpu().float()
+    spread = colours.amax(dim=1) - colours.amin(dim=1)
+    return {
+        "slope": round(float(dip.metrics.spectrum_slope(colours)), 2),
+        "saturated": round(float(dip.metrics.saturated_share(colours)), 3),
+        "chroma": round(float(spread.mean()), 3),
+    }
+
+
+def families(jobs: str) -> list[Family]:
+    """The families of a module of jobs."""
+    sys.path.insert(0, str(HERE)) if str(HERE) not in sys.path else None
+    return importlib.import_module(jobs).FAMILIES
+
+
+def build(jobs: str, folder: Path, only: list[str], processes: int) -> bool:
+    """Make what is not there yet; whether all of it was made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    asked = [
+        (f, caption)
+        for f in families(jobs)
+        for caption in f.pictures
+        if not only or any(word in f.stem(caption) for word in only)
     ]
+    todo = [(f, caption) for f, caption in asked if about(folder, f, caption) is None]
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    failed = []
+    with (
+        ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool,
+        tqdm(total=len(asked), initial=len(asked) - len(todo), desc="pictures", smoothing=0) as bar,
+    ):
+        futures = {pool.submit(make, jobs, f.name, c, folder, threads): f.stem(c) for f, c in todo}
+        for future in as_completed(futures):
+            if error := future.exception():
+                failed.append(f"{futures[future]}: {error}")
+            bar.set_postfix_str(futures[future])
+            bar.update()
+    for line in failed:
+        print(line, file=sys.stderr)
+    return not failed
 
 
-def hero() -> None:
-    """Three parameterizations beside each other, in motion."""
-    gap = torch.ones(1, 3, SIDE, 8)
-    rows = zip(paintings(), teapot(), panorama(), strict=True)
-    frames = [to_pil(torch.cat([a.cpu(), gap, b.cpu(), gap, c.cpu()], dim=3)[0]) for a, b, c in rows]
-    write_film(HERE / "hero.webp", frames, fps=10, quality=60)
+def page(jobs: str, folder: Path, beside: Path) -> str:
+    """The gallery: of each family the pictures that there are, the lines that make one, and how it was made."""
+    parts = [importlib.import_module(jobs).__doc__.strip()]
+    for family in families(jobs):
+        stored = {caption: about(folder, family, caption) for caption in family.pictures}
+        there = {caption: found for caption, found in stored.items() if found}
+        if not there:
+            continue
+        where = os.path.relpath(folder, beside)
+        cells = [f"![{caption}]({where}/{found['file']})<br>{caption}" for caption, found in there.items()]
+        columns = min(4, len(cells))
+        cells += [""] * (-len(cells) % columns)
+        rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
+        table = [f"| {' | '.join(row)} |" for row in [rows[0], ["---"] * columns, *rows[1:]]]
+        told = [f"- {caption}: {_made(found)}" for caption, found in there.items()]
+        parts += [
+            f"## {family.title}",
+            family.text,
+            "\n".join(table),
+            f"```python\n{family.source().strip()}\n```",
+            "<details><summary>How each was made</summary>\n\n" + "\n".join(told) + "\n\n</details>",
+        ]
+    return "\n\n".join(parts) + "\n"
 
 
-def program() -> str:
-    """The README's first lines of Python."""
-    found, _ = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL)
-    return found
-
-
-def research() -> None:
-    """What the README's Python paints; the JPEG's comment says of which lines, so that a test sees when they change."""
-    names: dict = {}
-    with tempfile.TemporaryDirectory() as folder:  # the lines save a run
-        back = Path.cwd()
-        os.chdir(folder)
-        exec(program(), names)
-        os.chdir(back)
-    comment = hashlib.sha256(program().encode()).hexdigest()
-    to_pil(names["run"].image[0]).save(HERE / "research.jpg", quality=85, comment=comment)
+def _made(found: dict[str, Any]) -> str:
+    left = ("key", "file", "seconds", "machine", "versions", "slope", "saturated", "chroma")
+    words = [f"{name} {value}" for name, value in found.items() if name not in left and value is not None]
+    words.append(f"{found['seconds']} s on {found['machine']}")
+    words.append(
+        f"spectrum's slope {found['slope']}, {found['saturated']:.1%} near 0 or 1, chroma {found['chroma']}"
+    )
+    return ", ".join(words)
 
 
 if __name__ == "__main__":
-    hero()
-    research()
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument(
+        "--only", nargs="*", default=[], help="parts of the names of pictures; else all of them"
+    )
+    arguments.add_argument("--processes", type=int, default=1 if torch.cuda.is_available() else os.cpu_count())
+    asked = arguments.parse_args()
+    done = build("jobs", LARGE, asked.only, asked.processes)
+    with atomic_write(GALLERY) as new:
+        new.write_text(page("jobs", LARGE, GALLERY.parent), encoding="utf-8")
+    sys.exit(not done)
