@@ -258,7 +258,7 @@ def _tiles(
     if executor is None:
         # Spawned, for torch's threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
-        executor = ProcessPoolExecutor(min(processes, len(groups)), context, _begin_work)
+        executor = ProcessPoolExecutor(min(processes, len(groups)), context, begin_work)
     futures = [executor.submit(render, settings, settings.group(g)) for g in groups]
     try:
         yield (future.result() for future in as_completed(futures))
@@ -274,7 +274,7 @@ def _tiles(
             executor.shutdown()
 
 
-def _begin_work() -> None:
+def begin_work() -> None:
     """In each process that works for this one: be deaf to Ctrl+C, and end when this one has ended, however it did."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -31,6 +31,7 @@ from dip_lessons.atomic import atomic_write
 from dip_lessons.hardware import describe, device
 from dip_lessons.notebook.films import write_film
 from dip_lessons.pictures import to_pil
+from dip_lessons.sweeps import begin_work
 
 HERE = Path(__file__).parent
 LARGE = HERE / "large"
@@ -146,7 +147,7 @@ def build(jobs: str, folder: Path, only: list[str], processes: int) -> bool:
     threads = max(1, (os.cpu_count() or 1) // processes)
     failed = []
     with (
-        ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool,
+        ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), begin_work) as pool,
         tqdm(total=len(asked), initial=len(asked) - len(todo), desc="pictures", smoothing=0) as bar,
     ):
         futures = {pool.submit(make, jobs, f.name, c, folder, threads): f.stem(c) for f, c in todo}
