@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,7 +149,7 @@ def kernel(
     """A kernel whose packages are those of that name, kept from one test run to the next; "newest" is what is here."""
     packages, paths = PACKAGES.get(name, ()), [str(root)]
     if packages:
-        place = config.cache.mkdir(f"kernel_{name}")
+        place = config.cache.mkdir(f"kernel_{name}_{sys.version_info.major}.{sys.version_info.minor}")
         if not (place / "installed").exists():
             # Of "7.3", the rest is what is installed here.
             only = ["--no-deps"] if name != "colab" else []
