@@ -75,6 +75,8 @@ from .parameterizations import Pixels as Pixels
 from .parameterizations import Pyramid as Pyramid
 from .parameterizations import Shared as Shared
 from .parameterizations import Siren as Siren
+from .parameterizations import Splats as Splats
+from .parameterizations import Strokes as Strokes
 from .run.loop import Run as Run
 from .run.loop import RunError as RunError
 from .run.plan import optimize as optimize

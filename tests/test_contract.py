@@ -44,6 +44,8 @@ MADE: dict[str, Callable[..., dip.Parameterization]] = {
     "Siren": lambda size, **o: dip.Siren(size, units=8, layers=2, **o),
     "Solid": lambda size, **o: dip.Solid(size, ring(), cells=8, **o),
     "SphericalHarmonics": lambda size, **o: dip.SphericalHarmonics(size, **o),
+    "Splats": lambda size, **o: dip.Splats(size, count=30, **o),
+    "Strokes": lambda size, **o: dip.Strokes(size, count=7, **o),
     "Texture": lambda size, batch=1, **o: dip.Texture(dip.Fourier(size, batch=batch, **o), ring()),
 }
 

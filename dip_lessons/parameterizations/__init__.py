@@ -4,6 +4,7 @@ base.py          what all share: size, batch, first values, settings that a run 
 color.py         decorrelated colours; the sigmoid that ends in [0, 1]
 pixels.py        one number a pixel; fourier.py, pyramid.py, phase_only.py: better coordinates
 coordinates.py   CPPN and Siren, networks of (x, y); prior.py: a convolutional network's build
+splats.py        a sum of Gaussians; strokes.py: Bézier strokes, one over the other; tiles.py: what both are drawn in
 shared.py        frames with a part in common; rgba.py: pictures with transparency
 
 They know no network and no objective. Begin reading with base.py and pixels.py.
@@ -18,6 +19,8 @@ from .prior import DeepImagePrior
 from .pyramid import Pyramid
 from .rgba import RGBA
 from .shared import Shared
+from .splats import Splats
+from .strokes import Strokes
 
 __all__ = [
     "CPPN",
@@ -30,4 +33,6 @@ __all__ = [
     "Pyramid",
     "Shared",
     "Siren",
+    "Splats",
+    "Strokes",
 ]
