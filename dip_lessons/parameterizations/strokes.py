@@ -19,7 +19,7 @@ from .tiles import TILE, assembled, centres, grid, offsets, overlaps, stacks
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-SAMPLES = 12  # along a curve, where its nearest point is first looked for
+SAMPLES = 16  # along a curve, where its nearest point is first looked for
 REACH = 7.0  # softnesses beyond its edge at which a stroke is left out: σ(−7) = .001 of its opacity
 # B(t) = Σ tᵏ bₖ: what the bₖ are of the control points
 POWERS = torch.tensor(
@@ -37,7 +37,7 @@ def bernstein(t: Tensor) -> Tensor:
 def nearest(curve: Tensor, at: Tensor) -> Tensor:
     """Where on each curve, t in [0, 1], it comes nearest to each position, (K, P).
 
-    The nearest of some samples, then two steps of Gauss and Newton, t + (p − B(t))·B′(t) / |B′(t)|².
+    The nearest of some samples, then two steps of Newton's method for the zero of (p − B(t))·B′(t).
 
     Args:
         curve: control points (K, 4, 2).
@@ -57,14 +57,16 @@ def nearest(curve: Tensor, at: Tensor) -> Tensor:
     t = torch.zeros_like(least)
     for now, d in zip(times[1:], rest, strict=True):
         t, least = torch.where(d < least, now, t), torch.minimum(d, least)
-    low, high = (t - 1 / SAMPLES).clamp(min=0), (t + 1 / SAMPLES).clamp(max=1)
+    low, high = (t - times[1]).clamp(min=0), (t + times[1]).clamp(max=1)
     b0, b1, b2, b3 = (POWERS.to(curve) @ curve)[..., None].unbind(1)  # (K, 2, 1) each
     for _ in range(2):
         u = t[:, None]
         away = at - (b0 + u * (b1 + u * (b2 + u * b3)))  # (K, 2, P)
-        slope = b1 + u * (2 * b2 + u * (3 * b3))
-        ahead = (away * slope).sum(1) / slope.square().sum(1).clamp(min=1e-6)
-        t = (t + ahead).clamp(low, high)
+        slope, bend = b1 + u * (2 * b2 + u * (3 * b3)), 2 * b2 + u * (6 * b3)
+        squared = slope.square().sum(1)
+        # d²/dt² of |p − B|²/2 is |B′|² − (p − B)·B″, and near a maximum not above 0: then shorter steps downhill
+        curvature = (squared - (away * bend).sum(1)).maximum(squared / 4).clamp(min=1e-6)
+        t = (t + (away * slope).sum(1) / curvature).clamp(low, high)
     return t
 
 
