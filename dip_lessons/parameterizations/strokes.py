@@ -94,14 +94,15 @@ class Strokes(Parameterization):
     curve, B(t), is searched for; of d the gradient is that of |B(t) − p| with t held fast, since t moves along
     the curve, where d does not change (the envelope theorem).
 
-    Lengths are stored in units of √(H·W / count). 8 + 1 + C + 1 numbers a stroke.
+    Lengths are stored in units of √(H·W / count), so that one learning rate suits all of them. 13 numbers a
+    stroke: 8 of the curve's four control points, 1 of the width, 3 of the colour, 1 of the opacity.
 
     Args:
         size: at which it is optimized; ``picture(800)`` renders it at another.
         batch, channels, decorrelate, generator, device: see :class:`Parameterization`.
         count: the number of strokes; the last one is uppermost.
         length: of the first strokes, about, in units.
-        width: r of the first strokes, in units, above half a pixel, which no stroke is less than.
+        width: r of the first strokes, in units, above the half a pixel of ``size`` that every stroke has.
         softness: of the edges, in pixels; a smaller one (.05 at least) looks drawn, a larger one learns from
             further away. It may be changed on the way.
         paper: the grey that the strokes are painted on, from 0 to 1.
@@ -164,7 +165,7 @@ class Strokes(Parameterization):
         down, across = height / self.size[0], width / self.size[1]
         points = self.points * self.points.new_tensor([across, down]) * self.unit
         points = points + points.new_tensor([width / 2, height / 2])
-        radius = 0.5 + self.unit * math.sqrt(across * down) * F.softplus(self.width)
+        radius = math.sqrt(across * down) * (0.5 + self.unit * F.softplus(self.width))
         color = to_image(self.color.mT[..., None], self.decorrelate)[..., 0].mT
         return points, radius, color, self.opacity.sigmoid()
 
