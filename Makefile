@@ -14,7 +14,7 @@ PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-re
 export OMP_WAIT_POLICY := PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: lab env test test-units test-notebooks test-matrix lint notebooks handout gallery site bench doctor address clean
+.PHONY: lab env test test-units test-notebooks test-matrix lint notebooks handout gallery pictures site bench doctor address clean
 
 lab: env $(VENV)/.generator
 	@$(BIN)/dip-lessons lab
@@ -56,6 +56,11 @@ handout: $(VENV)/.lab
 # Puts the pictures that the notebooks hold onto one page, and makes the small ones of README.md again.
 gallery: $(VENV)/.lab
 	@$(BIN)/dip-lessons gallery --out "$(or $(OUT),gallery.html)" --thumbnails notebooks/pictures/thumbnails
+
+# Makes the large pictures that are not there yet, and notebooks/gallery.md; on two cores all of them take a night.
+# Some of them: make pictures ONLY="style cut_out"
+pictures: $(VENV)/.lab
+	$(BIN)/python notebooks/pictures/build.py $(if $(ONLY),--only $(ONLY))
 
 # Builds the lessons, as they are stored, and the reference as web pages; a warning is an error.
 site: $(VENV)/.site

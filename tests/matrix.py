@@ -48,9 +48,14 @@ def pythons() -> dict[str, str]:
 
 
 def lowest() -> str:
-    """Constraints for pip: what a learner installs, each package in the lowest version that is admitted."""
+    """Constraints for pip: what a learner installs, each package in the lowest version that is admitted.
+
+    ipywidgets 7.7 is Colab's, where tests of their own have it: JupyterLab 4 draws no widgets of it. pyparsing is kept
+    at what matplotlib of those years knew.
+    """
     text = (ROOT / LISTS[0]).read_text(encoding="utf-8")
-    return re.sub(r"^([\w-]+)>=(\S+)$", r"\1==\2", text, flags=re.MULTILINE)
+    text = re.sub(r"^([\w-]+)>=(\S+)$", r"\1==\2", text, flags=re.MULTILINE)
+    return re.sub(r"^ipywidgets==.*$", "ipywidgets==8.0.7", text, flags=re.MULTILINE) + "pyparsing<3.3\n"
 
 
 def environment(name: str, python: str) -> str:
@@ -91,6 +96,8 @@ def column(name: str, python: str, tests: list[str], workers: int) -> bool:
         command = [python, "-m", "pytest", "-q", "-n", str(workers), "--dist", "loadfile", *tests]
         if name == "lowest":  # old packages import what new ones beside them deprecate
             command += ["-W", "ignore::DeprecationWarning"]
+            # mypy reads the stubs of the newest versions; the other columns run it.
+            command += ["--deselect", "tests/test_packaging.py::test_the_code_is_clean[mypy]"]
         result = subprocess.run(
             command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

@@ -365,8 +365,8 @@ def test_doctor_finds_old_and_absent_packages(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(importlib.metadata, "version", version)
     found = {finding.what: finding for finding in doctor.package_findings()}
-    assert (found["torch"].state, found["torch"].found) == ("broken", "1.13.1, not >=2.4")
-    assert "pip install 'torch>=2.4'" in found["torch"].advice
+    assert (found["torch"].state, found["torch"].found) == ("broken", "1.13.1, not >=2.6")
+    assert "pip install 'torch>=2.6'" in found["torch"].advice
     assert found["numpy"].state == "ok"
     assert found["ipywidgets"].state == "broken"
     assert found["jupyterlab"].state == "note"  # a host may bring a front end of its own

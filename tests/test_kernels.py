@@ -63,7 +63,10 @@ class Page:
     def open_subshell(self) -> str | None:
         """Ask for a subshell, as JupyterLab does for its widgets; None where the kernel knows none."""
         self.client.control_channel.send(self.client.session.msg("create_subshell_request"))
-        return self.client.get_control_msg(timeout=10)["content"].get("subshell_id")
+        try:
+            return self.client.get_control_msg(timeout=10)["content"].get("subshell_id")
+        except queue.Empty:  # a kernel that is older than the question does not answer
+            return None
 
     def execute(self, text: str, seconds: float = 60, **options: Any) -> dict:
         """Execute a cell and return its reply."""

@@ -304,6 +304,7 @@ DOUBLED = b")\x94" + b"".join((b"h" + bytes([i])) * 2 + b"\x86\x94" for i in ran
 NAMED = text("collections") + text("OrderedDict") + b"\x93"
 SHARED = Calls(LOAD, FOUR)
 BYTES = bytes(9999)
+FROM_BUFFER = np.zeros(1).__reduce_ex__(5)[0]  # numpy's own function, whose module's name has changed
 LARGE = Calls(LOAD, saved(torch.zeros(1000, **CPU)._typed_storage()))
 
 
@@ -354,7 +355,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a storage that claims more": (pickle.dumps(Calls(LOAD, FOUR[:-4])), "a storage of 4 numbers"),
     "a tensor as a storage": (pickle.dumps(Calls(LOAD, saved(torch.ones(4, **CPU)))), "asks for torch._utils"),
     "one storage many times": (pickle.dumps([rebuilt(LARGE, 0, (1000,), (1,)) for _ in range(9)]), "more numbers than"),
-    "bytes many times": (pickle.dumps([Calls(np._core.numeric._frombuffer, BYTES, np.dtype("u1"), (9999,), "C")
+    "bytes many times": (pickle.dumps([Calls(FROM_BUFFER, BYTES, np.dtype("u1"), (9999,), "C")
                                        for _ in range(9)], 4), "more numbers than"),
     "no end": (b"N", "cannot be read"),
     "nothing": (b"", "cannot be read"),

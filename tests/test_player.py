@@ -217,7 +217,10 @@ def test_pictures_come_as_often_as_they_should(
 ) -> None:
     """Eight a second on a processor and 25 with a GPU, or one for each step; by a clock that only steps move."""
     now = [0.0]
-    clock = {name: getattr(time, name) for name in ("monotonic", "strftime")}
+    clock = {
+        "strftime": time.strftime,
+        "monotonic": lambda: 0.0,
+    }  # the other one, by which a cell is long, stands
     clock |= {"perf_counter": lambda: now[0], "thread_time": lambda: 0.0}
     monkeypatch.setattr(engines, "time", types.SimpleNamespace(**clock))
 
@@ -230,7 +233,7 @@ def test_pictures_come_as_often_as_they_should(
         player, seen = play(make(network, failing(take_time), steps=200)), []
         on_each_drawing(player, lambda draw, seen=seen: (draw(), seen.append(now[0])))
         player.result()
-        least = min(rate, 0.999 / step)
+        least = 0.999 * min(rate, 1 / step)
         assert 1 / np.diff(seen[:-1]).max() >= least  # the last one comes at once
         assert 1 / np.median(np.diff(seen)) < 2.1 * rate
 

@@ -138,7 +138,7 @@ def test_gradients_are_finite_differences() -> None:
     start = picture.coefficients.detach().clone().requires_grad_()
 
     def image(c: torch.Tensor) -> torch.Tensor:
-        return torch.func.functional_call(picture, {"coefficients": c})
+        return torch.func.functional_call(picture, {"coefficients": c}, ())
 
     assert torch.autograd.gradcheck(image, start)
 
@@ -444,17 +444,17 @@ def test_a_saved_panorama_says_that_it_is_one(tmp_path: Path) -> None:
     with Image.open(path) as file:
         assert file.size == (64, 32)
         pixels = torch.from_numpy(np.array(file)).permute(2, 0, 1) / 255
-        fields = dict(re.findall(r'GPano:(\w+)="([^"]*)"', file.info["xmp"].decode()))
+    fields = dict(re.findall(rb'GPano:(\w+)="([^"]*)"', path.read_bytes()))
     assert (pixels - image[0]).abs().mean() < 0.02
     assert fields == {
-        "ProjectionType": "equirectangular",
-        "UsePanoramaViewer": "True",
-        "FullPanoWidthPixels": "64",
-        "FullPanoHeightPixels": "32",
-        "CroppedAreaImageWidthPixels": "64",
-        "CroppedAreaImageHeightPixels": "32",
-        "CroppedAreaLeftPixels": "0",
-        "CroppedAreaTopPixels": "0",
+        b"ProjectionType": b"equirectangular",
+        b"UsePanoramaViewer": b"True",
+        b"FullPanoWidthPixels": b"64",
+        b"FullPanoHeightPixels": b"32",
+        b"CroppedAreaImageWidthPixels": b"64",
+        b"CroppedAreaImageHeightPixels": b"32",
+        b"CroppedAreaLeftPixels": b"0",
+        b"CroppedAreaTopPixels": b"0",
     }
 
 

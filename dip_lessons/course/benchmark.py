@@ -454,7 +454,7 @@ def _assembled(parts: Path) -> dict[str, np.ndarray]:
     """The arrays of the file; data/README.md says what they are."""
     names, titles = list(CANDIDATES), list(TASKS)
     shape = (len(titles), len(names), SEEDS)
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         key: np.full(shape, np.nan, np.float32) for key in ("slope", "diversity", "own", "other", "rank")
     }
     arrays["robust"] = np.full((*shape, len(CHECKPOINTS)), np.nan, np.float32)

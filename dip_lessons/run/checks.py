@@ -21,7 +21,7 @@ BETAS = (0.9, 0.999)
 def _adam(parameters: list[nn.Parameter], lr: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
     try:
         return torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True)  # in one pass through memory
-    except RuntimeError:  # torch before 2.4 does so on GPUs only
+    except RuntimeError:  # on a device that has no such kernel
         return torch.optim.Adam(parameters, lr=lr, betas=betas)
 
 

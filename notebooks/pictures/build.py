@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -65,7 +66,7 @@ class Family:
         return dict(bound.arguments)
 
     def stem(self, caption: str) -> str:
-        return f"{self.name}_{'_'.join(caption.lower().split())}"
+        return re.sub(r"\W+", "_", f"{self.name} {caption.lower()}")
 
     def source(self) -> str:
         return inspect.getsource(self.function)
@@ -90,9 +91,10 @@ def make(jobs: str, name: str, caption: str, folder: Path, threads: int) -> None
     """Make one picture, in a process of its own; the JSON comes last, for it says that the picture is done."""
     torch.set_num_threads(threads)
     (family,) = (f for f in families(jobs) if f.name == name)
-    begin = time.perf_counter()
+    clock = time.process_time if device().type == "cpu" else time.perf_counter  # other programs do not count
+    begin = clock()
     made = family.function(**family.arguments(caption))
-    seconds = time.perf_counter() - begin
+    seconds = clock() - begin
     frames = made if isinstance(made, list) else [made]
     pages = [to_pil(frame[0].detach().cpu()) for frame in frames]
     kind = "webp" if len(pages) > 1 else "png" if pages[0].mode == "RGBA" else "jpg"
@@ -107,9 +109,7 @@ def make(jobs: str, name: str, caption: str, folder: Path, threads: int) -> None
         "file": path.name,
         **family.arguments(caption),
         "seconds": round(seconds),
-        "machine": f"{describe(device())}, {threads} threads"
-        if device().type == "cpu"
-        else describe(device()),
+        "machine": f"one core ({platform.machine()})" if device().type == "cpu" else describe(device()),
         "versions": f"python {platform.python_version()} · torch {torch.__version__} · dip_lessons {dip.__version__}",
         **look(frames[0]),
     }
@@ -189,7 +189,7 @@ def page(jobs: str, folder: Path, beside: Path) -> str:
 def _made(found: dict[str, Any]) -> str:
     left = ("key", "file", "seconds", "machine", "versions", "slope", "saturated", "chroma")
     words = [f"{name} {value}" for name, value in found.items() if name not in left and value is not None]
-    words.append(f"{found['seconds']} s on {found['machine']}")
+    words.append(f"{found['seconds']} s of {found['machine']}")
     words.append(
         f"spectrum's slope {found['slope']}, {found['saturated']:.1%} near 0 or 1, chroma {found['chroma']}"
     )
@@ -201,7 +201,9 @@ if __name__ == "__main__":
     arguments.add_argument(
         "--only", nargs="*", default=[], help="parts of the names of pictures; else all of them"
     )
-    arguments.add_argument("--processes", type=int, default=1 if torch.cuda.is_available() else os.cpu_count())
+    arguments.add_argument(
+        "--processes", type=int, default=1 if torch.cuda.is_available() else os.cpu_count()
+    )
     asked = arguments.parse_args()
     done = build("jobs", LARGE, asked.only, asked.processes)
     with atomic_write(GALLERY) as new:

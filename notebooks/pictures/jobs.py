@@ -16,7 +16,10 @@ import dip_lessons as dip
 def light_painting(layer, index, seed=0, steps=1000, size=448, learned_at=192, lr=0.015, decorrelate=False):
     network = dip.load_network("inception_v3")
     start = dip.CPPN(
-        learned_at, decorrelate=decorrelate, generator=torch.Generator().manual_seed(seed), device=network.device
+        learned_at,
+        decorrelate=decorrelate,
+        generator=torch.Generator().manual_seed(seed),
+        device=network.device,
     )
     objective = dip.logit(network.classes.index(index)) if layer == "logits" else dip.channel(layer, index)
     run = dip.optimize(start, objective, network, steps=steps, lr=lr)
@@ -78,10 +81,26 @@ def panorama(network, layer, index, seed=0, steps=300, size=1024, degree=255, se
 
 
 FAMILIES = [
-    Family("CPPN: light paintings", "A function of the place.", light_painting, {}),
-    Family("Fourier: waves", "", waves, {}),
-    Family("RGBA: what a neuron needs", "", cut_out, {}),
-    Family("Style", "", painted, {}),
-    Family("Textures", "", textured, {}),
-    Family("360°", "", panorama, {}),
+    Family(
+        "Fourier: waves",
+        "Channels of InceptionV3's Mixed_6b, found by looking through 96 small pictures of its 768 channels.",
+        waves,
+        {
+            name: {"network": "inception_v3", "layer": "Mixed_6b", "index": index}
+            for name, index in [
+                ("spiders' eyes", 168),
+                ("knots", 608),
+                ("dogs", 256),
+                ("a lizard's eye", 280),
+                ("shells", 360),
+                ("beetles", 48),
+                ("buds", 96),
+                ("blossoms", 80),
+                ("scallops", 648),
+                ("fluff", 752),
+                ("pine cones", 592),
+                ("limes", 128),
+            ]
+        },
+    ),
 ]
