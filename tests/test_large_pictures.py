@@ -43,9 +43,16 @@ def run(folder: Path, *, kill_after: str | None = None) -> str:
         "    sys.exit(not done)\n"
     )
     (folder / "main.py").write_text(code, encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(HERE), str(HERE.parents[1])])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(folder), str(HERE), str(HERE.parents[1])]),
+    }
     process = subprocess.Popen(
-        [sys.executable, "main.py"], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "main.py"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     if kill_after:
         while not (folder / "out" / kill_after).exists():
@@ -62,10 +69,14 @@ def run(folder: Path, *, kill_after: str | None = None) -> str:
 def test_each_picture_is_made_once_and_the_page_shows_the_lines(folder: Path) -> None:
     page = run(folder)
     dark = Image.open(folder / "out" / "grey_dark.jpg")
-    assert dark.size == (64, 64) and abs(dark.getpixel((4, 4))[0] - 51) <= 1
+    assert dark.size == (64, 64)
+    assert abs(dark.getpixel((4, 4))[0] - 51) <= 1
     told = json.loads((folder / "out" / "grey_dark.json").read_text(encoding="utf-8"))
-    assert (told["level"], told["seed"], told["size"]) == (0.2, 0, 64) and "seconds" in told and "machine" in told
-    assert "![light](out/grey_light.jpg)" in page and "def grey(level, seed=0, size=64, wait=0.0):" in page
+    assert (told["level"], told["seed"], told["size"]) == (0.2, 0, 64)
+    assert "seconds" in told
+    assert "machine" in told
+    assert "![light](out/grey_light.jpg)" in page
+    assert "def grey(level, seed=0, size=64, wait=0.0):" in page
     times = [(folder / "out" / f"grey_{n}.jpg").stat().st_mtime_ns for n in ("dark", "light")]
     run(folder)
     assert times == [(folder / "out" / f"grey_{n}.jpg").stat().st_mtime_ns for n in ("dark", "light")]
@@ -97,6 +108,8 @@ def test_saturation_and_grain_of_known_pictures() -> None:
         sys.path.remove(str(HERE))
     red = torch.zeros(1, 3, 64, 64)
     red[:, 0] = 1
-    assert look(red)["saturated"] == 1 and look(red)["chroma"] == 1
+    assert look(red)["saturated"] == 1
+    assert look(red)["chroma"] == 1
     noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    assert abs(look(noise)["slope"]) < 0.1 and look(noise)["saturated"] == pytest.approx(0.04, abs=0.005)
+    assert abs(look(noise)["slope"]) < 0.1
+    assert look(noise)["saturated"] == pytest.approx(0.04, abs=0.005)
