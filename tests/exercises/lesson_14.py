@@ -28,6 +28,16 @@ def perspective_weights(screen, depth):
 """,
     "bilinear": LOOKUP,
     "soft_coverage": COVERAGE,
+    "match_step": """
+def match_step(first_step, wanted, rate=0.05):
+    low, high = 0.0, rate
+    while first_step(high) < wanted:
+        low, high = high, 2 * high
+    for _ in range(9):
+        middle = (low + high) / 2
+        low, high = (middle, high) if first_step(middle) < wanted else (low, middle)
+    return (low + high) / 2
+""",
 }
 
 WRONG = {
@@ -90,5 +100,27 @@ def bilinear(texture, uv):
         "smallest decides": COVERAGE.replace("min(dim=0)", "max(dim=0)"),
         "a wider edge": COVERAGE.replace("distance / softness", "distance * softness"),
         "your inside is outside": COVERAGE.replace("sigmoid(distance", "sigmoid(-distance"),
+    },
+    "match_step": {
+        "one proportional step is not enough": """
+def match_step(first_step, wanted, rate=0.05):
+    return rate * wanted / first_step(rate)
+""",
+        "upside down": """
+def match_step(first_step, wanted, rate=0.05):
+    return rate * first_step(rate) / wanted
+""",
+        "twenty are enough": """
+def match_step(first_step, wanted, rate=0.05):
+    rate = 0.001
+    while first_step(rate) < wanted:
+        rate += 0.001
+    return rate
+""",
+        "times the one wanted": """
+def match_step(first_step, wanted, rate=0.05):
+    moved = first_step(rate)
+    return rate + (wanted - moved)
+""",
     },
 }
