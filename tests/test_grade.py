@@ -493,6 +493,33 @@ def test_the_table_and_its_file(tmp_path, capsys):
     assert len(out.read_text(encoding="utf-8-sig").splitlines()) == 2
 
 
+def test_a_row_for_each_student_whose_newest_file_counts(tmp_path, capsys):
+    folder = tmp_path / "handed_in"
+    for name in ("Anna Meier_1234_file", "Ben_99_file"):
+        (folder / name).mkdir(parents=True)
+    newer = write(folder / "Anna Meier_1234_file" / "00_start_here.ipynb", IMPORTS, RINGS)
+    older = write(folder / "Anna Meier_1234_file" / "00_start_here (1).ipynb", IMPORTS, WRONG)
+    os.utime(older, (1, 1))
+    write(folder / "Ben_99_file" / "00_start_here.ipynb", IMPORTS, WRONG)
+    write(folder / "=cleo_00_start_here.ipynb", IMPORTS, RINGS)
+    (folder / "Ben_99_file" / "all.zip").write_bytes(b"PK")
+    out = tmp_path / "wide.csv"
+    assert main(["grade", str(folder), "--wide", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert f"{older}   not graded: {newer} is newer" in printed
+    assert "all.zip   skipped: no notebook" in printed
+    with out.open(encoding="utf-8-sig", newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head == ["student", "00 four_numbers", "00 rings", "00 step_uphill", "passed"]
+    assert sorted(rows) == [
+        ["'=cleo", "0", "1", "0", "1"],
+        ["Anna Meier_1234_file", "0", "1", "0", "1"],
+        ["Ben_99_file", "0", "0", "0", "0"],
+    ]
+    assert main(["grade", str(folder), "--wide", str(out)]) == 1
+    assert "wide.csv exists" in capsys.readouterr().err
+
+
 def test_guesses_are_listed_and_answers_that_are_alike(tmp_path, capsys):
     told = RINGS.replace("def rings", "# mine\ndef rings")
     for name, answer in {"anna": RINGS, "ben": told, "cleo": WRONG}.items():

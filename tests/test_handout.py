@@ -160,7 +160,7 @@ def test_a_file_elsewhere_is_not_written_to(tmp_path):
     source = write(tmp_path / "lessons" / "a.ipynb", f"[a page]({page})")
     assert main(["handout", str(source), "--out", str(tmp_path / "out")]) == 0
     assert page.read_text() == "see [the lesson](gone.ipynb)"
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.ipynb"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "a.ipynb"]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_nothing_is_overwritten_unasked(tmp_path, capsys):
     assert mine.read_bytes() == before
     assert main([*words, "--overwrite"]) == 0
     assert text(cells(mine)[0]) == "new"
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.ipynb", "b.ipynb"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "a.ipynb", "b.ipynb"]
 
 
 def test_the_lessons_themselves_are_never_overwritten(tmp_path, capsys):
@@ -221,6 +221,7 @@ def test_by_default_all_lessons_are_handed_out(tmp_path, monkeypatch, capsys):
     names = [p.name for p in LESSONS]
     assert sorted(p.name for p in (tmp_path / "handout").iterdir()) == [
         *names,
+        "README.md",
         "glossary.md",
     ]  # which they link
     whole = (ROOT / "notebooks" / "glossary.md").read_text("utf-8")
@@ -236,6 +237,23 @@ def test_a_page_goes_along_with_links_to_what_is_handed_out_only(tmp_path):
         content = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
         (tmp_path / f"{name}.ipynb").write_text(json.dumps(content), "utf-8")
     assert main(["handout", str(tmp_path / "a.ipynb"), "--out", str(tmp_path / "out")]) == 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.ipynb", "a.png", "words.md"]
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == ["README.md", "a.ipynb", "a.png", "words.md"]
     handed = (tmp_path / "out" / "words.md").read_text("utf-8")
     assert handed == "[a](a.ipynb), b, [itself](words.md#x), ![a picture](a.png)\n"
+
+
+def test_some_lessons_and_a_page_that_says_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["handout", "--lessons", "05", "00", "--outputs", "none"]) == 0
+    page = (tmp_path / "handout" / "README.md").read_text("utf-8")
+    linked = re.findall(r"\]\((\S+\.ipynb)\)", page)
+    assert [name[:2] for name in linked] == ["05", "00"]
+    assert all((tmp_path / "handout" / name).is_file() for name in linked)
+    assert "pip install" in page
+    assert "Hand in" in page
+    warned = "/OWNER/" in capsys.readouterr().err
+    assert warned == ("/OWNER/" in page)  # the address is not set, and who hands out is told
+    assert main(["handout", "--lessons", "99", "--out", "elsewhere"]) == 1
+    assert "there is no lesson 99, but 00, 01" in capsys.readouterr().err
+    assert not (tmp_path / "elsewhere").exists()

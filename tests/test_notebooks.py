@@ -1,5 +1,6 @@
 """The notebooks as files: the anatomy of a lesson, stored pictures, nothing that a host could not show."""
 
+import ast
 import base64
 import io
 import json
@@ -117,3 +118,37 @@ def test_cells_are_short(notebook):
 def test_links_between_lessons_lead_somewhere(notebook):
     for target in re.findall(r"\]\((\d\d_\w+\.ipynb)\)", "\n".join(sources(notebook, "markdown"))):
         assert (ROOT / "notebooks" / target).is_file(), target
+
+
+def statements(python: str) -> list[str]:
+    """Those that do something, in one layout; of loops and branches what is in them."""
+    outer = (
+        ast.FunctionDef,
+        ast.ClassDef,
+        ast.Import,
+        ast.ImportFrom,
+        ast.For,
+        ast.With,
+        ast.If,
+        ast.While,
+        ast.Raise,
+    )
+    code = "\n".join(line for line in python.splitlines() if not line.startswith(("%", "!")))
+    found = [
+        ast.unparse(n)
+        for n in ast.walk(ast.parse(code))
+        if isinstance(n, ast.stmt) and not isinstance(n, outer)
+    ]
+    return [text for text in found if len(text) > 11 and not text.startswith(("'", '"'))]
+
+
+def test_no_solution_stands_in_an_earlier_cell(notebook):
+    earlier: set[str] = set()
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            earlier |= set(statements(text))
+            continue
+        for solution in re.findall(r"Solution\b.*?```python\n(.*?)```", text, re.DOTALL):
+            own = statements(solution)
+            assert len([text for text in own if text in earlier]) <= len(own) / 2, solution

@@ -76,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about = "which stored outputs stay: all but those of exercises, all, none (default: %(default)s)"
     command.add_argument("--outputs", choices=("lesson", "all", "none"), default="lesson", help=about)
     command.add_argument("--overwrite", action="store_true", help="replace files that are in the folder")
+    about = "of the checkout's notebooks those of these lessons, as in --lessons 00 02 05"
+    command.add_argument("--lessons", nargs="+", metavar="NUMBER", help=about)
 
     command = commands.add_parser(
         "grade",
@@ -92,7 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about = "that an answer may take, on Linux (default: %(default)s)"
     command.add_argument("--memory", type=int, default=2000, metavar="MB", help=about)
     command.add_argument("--csv", type=Path, metavar="PATH", help="write the table to a file as well")
-    command.add_argument("--overwrite", action="store_true", help="replace that file if it is there")
+    command.add_argument("--overwrite", action="store_true", help="replace those files if they are there")
+    about = "write a table with a row for each student and a column for each exercise, as learning platforms import it"
+    command.add_argument("--wide", type=Path, metavar="PATH", help=about)
     about = "list answers that are the same in several notebooks, but for comments and layout"
     command.add_argument("--alike", action="store_true", help=about)
 
@@ -285,6 +289,11 @@ def handout(options: argparse.Namespace) -> int:
     from .handout import handout
 
     sources = options.notebooks or lessons()
+    if options.lessons:
+        known = {path.name[:2]: path for path in lessons()}
+        if unknown := [number for number in options.lessons if number not in known]:
+            raise CommandError(f"there is no lesson {', '.join(unknown)}, but {', '.join(known)}")
+        sources = options.notebooks + [known[number] for number in options.lessons]
     return handout(sources, options.out, outputs=options.outputs, overwrite=options.overwrite)
 
 
@@ -295,7 +304,12 @@ def grade(options: argparse.Namespace) -> int:
     limits = {"seconds": options.seconds, "memory": options.memory}
     try:
         return grade(
-            options.files, **limits, csv=options.csv, overwrite=options.overwrite, alike=options.alike
+            options.files,
+            **limits,
+            csv=options.csv,
+            wide=options.wide,
+            overwrite=options.overwrite,
+            alike=options.alike,
         )
     except KeyboardInterrupt:
         print("stopped" + f"; {options.csv} holds the rows so far" * bool(options.csv), file=sys.stderr)

@@ -36,6 +36,7 @@ from dataclasses import astuple, dataclass, fields
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from ..atomic import atomic_write
 from . import attempt, check, notebooks
 from .check.verdict import Outcome
 
@@ -76,8 +77,13 @@ def grade(
     csv: Path | None = None,
     overwrite: bool = False,
     alike: bool = False,
+    wide: Path | None = None,
 ) -> int:
     """Grade notebooks, print a table as it grows, and return 0: an answer that is wrong is no failure of grading.
+
+    Of several notebooks of one student for one lesson the newest counts; the others, and files that are no notebooks,
+    are named. A student is the folder, below the one that is graded, in which the notebook lies; where it lies in
+    none, what its name holds before the lesson's: ``anna`` of ``anna_05_robustness.ipynb``.
 
     Args:
         files: notebooks, or folders that hold some at any depth.
@@ -86,10 +92,12 @@ def grade(
         csv: a file for the rows of the table; each is written as soon as it is known.
         overwrite: whether that file may exist.
         alike: whether answers of several notebooks that are the same but for comments and layout are listed.
+        wide: a file for a table with a row for each student and a column for each exercise, as a learning platform
+            imports it: 1 where an answer passed, 0 where one did not, and nothing where there is no notebook.
 
     Raises:
         FileNotFoundError: there is no such file or folder, or no notebook in it.
-        FileExistsError: the file for the rows exists.
+        FileExistsError: a file for a table exists.
         ValueError: a limit makes no sense.
 
     >>> from pathlib import Path
@@ -106,12 +114,14 @@ def grade(
             f"limits must be above 0, and a day at most; got {seconds:g} seconds and {memory} MB: set --seconds "
             "and --memory"
         )
-    paths = list(_notebooks(files))
-    _adopt_strays()
-    if csv is not None and csv.exists() and not overwrite:
-        raise FileExistsError(f"{csv} exists; name another file, or add --overwrite")
+    for table in (csv, wide):
+        if table is not None and table.exists() and not overwrite:
+            raise FileExistsError(f"{table} exists; name another file, or add --overwrite")
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a message may hold what the terminal cannot show
+    students = _newest(dict(_notebooks(files)))
+    paths = list(students)
+    _adopt_strays()
     rows: list[Row] = []
     with contextlib.ExitStack() as stack:
         write = None
@@ -131,6 +141,8 @@ def grade(
             _print_guesses(path)
             rows += found
     _print_summary(rows)
+    if wide is not None:
+        _write_wide(wide, rows, students)
     if alike:
         _print_alike(paths)
     return 0
@@ -292,17 +304,65 @@ def _nothing() -> None:
 # --- which notebooks, which lesson ------------------------------------------------------------------------
 
 
-def _notebooks(files: Sequence[Path]) -> Iterator[Path]:
+def _notebooks(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """The notebooks and whose they are; what else lies in the folders is named."""
     for file in files:
         if file.is_dir():
-            found = [p for p in sorted(file.rglob("*.ipynb")) if ".ipynb_checkpoints" not in p.parts]
+            inside = [
+                p for p in sorted(file.rglob("*")) if ".ipynb_checkpoints" not in p.parts and not p.is_dir()
+            ]
+            found = [p for p in inside if p.suffix == ".ipynb"]
+            for other in inside:
+                if other.suffix != ".ipynb":
+                    print(f"{_line(other)}   skipped: no notebook", flush=True)
             if not found:
                 raise FileNotFoundError(f"there is no notebook in {file}")
-            yield from found
+            yield from ((path, _student(path.relative_to(file))) for path in found)
         elif file.is_file():
-            yield file
+            yield file, _student(Path(file.name))
         else:
             raise FileNotFoundError(f"there is no file {file}")
+
+
+def _student(path: Path) -> str:
+    """Whose a notebook is: its first folder's, or what its name holds before the lesson's."""
+    if len(path.parts) > 1:
+        return path.parts[0]
+    before = re.match(r"(.+?)[ _-]*\d\d_", path.stem)
+    return before[1] if before else path.stem
+
+
+def _newest(students: dict[Path, str]) -> dict[Path, str]:
+    """The notebooks less those of which the same student handed in a newer one for the same lesson."""
+    latest: dict[tuple[str, str], Path] = {}
+    for path, student in students.items():
+        with contextlib.suppress(*notebooks.UNREADABLE):
+            of = student, _lesson(path, notebooks.code(notebooks.read(path)))
+            other = latest.get(of)
+            if other is None:
+                latest[of] = path
+                continue
+            older, latest[of] = sorted((other, path), key=lambda p: p.stat().st_mtime)
+            print(f"{_line(older)}   not graded: {_line(latest[of])} is newer", flush=True)
+            students = {p: s for p, s in students.items() if p != older}
+    return students
+
+
+def _write_wide(file: Path, rows: Sequence[Row], students: dict[Path, str]) -> None:
+    exercises = dict.fromkeys((row.lesson, row.exercise) for row in rows if row.exercise)
+    exercises = dict.fromkeys(sorted(exercises, key=lambda of: of[0]))  # a lesson's own order stays
+    of_student: dict[str, dict[tuple[str, str], int]] = {}
+    for row in rows:
+        passed = of_student.setdefault(students[Path(row.notebook)], {})
+        passed[row.lesson, row.exercise] = int(row.grade == "passed")
+    with (
+        atomic_write(file) as part,
+        part.open("w", encoding="utf-8-sig", errors="replace", newline="") as text,
+    ):
+        write = csv_format.writer(text).writerow
+        write(["student", *(" ".join(of) for of in exercises), "passed"])
+        for student, passed in of_student.items():
+            write([_harmless(student), *(passed.get(of, "") for of in exercises), sum(passed.values())])
 
 
 def _lessons() -> dict[str, list[str]]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from ..atomic import atomic_write
 from . import notebooks
+from .environment import REPOSITORY
 
 SOLUTION = re.compile(
     r"<details[^>]*>\s*<summary[^>]*>\s*(?:<[^>]*>\s*)*Solution\b.*?</summary>.*?</details>\n*",
@@ -20,6 +23,29 @@ CHECK = re.compile(r"\bdip\.check\.\w+\(")
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)\n*")
 # A picture's or a link's text and its target: ![…](…), […](…), src="…", href="…".
 MARKDOWN = re.compile(r'(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)((?:\s+"[^"]*")?)\)')
+README = """\
+# Lessons to work on
+
+{lessons}
+
+**Begin.** With Python 3.10 or newer, in this folder:
+
+    python -m venv .venv
+    .venv/bin/pip install jupyterlab git+{address}
+    .venv/bin/jupyter lab
+
+On Windows it is `.venv\\Scripts` in place of `.venv/bin`. On Colab, upload a notebook and run its first cell.
+
+**Work.** From top to bottom. A cell that asks for a guess comes before the one that answers. An exercise is a function
+to write; the cell below it says whether it is right, and what to look at if it is not. Hints open by a click.
+
+**Hand in** the notebooks, saved, under the names that they have, or with your own name before them as in
+`anna_{first}`. Leave the names of functions as they are. A newer file counts in place of an older one.
+"""
+UNSET = (
+    "These notebooks and their README say /OWNER/ where the repository's address belongs: set it by `dip-lessons "
+    "address URL`, else Colab and `pip` find no course."
+)
 HTML = re.compile(r'\b(?:src|href)="([^"]+)"')
 ELSEWHERE = re.compile(r"#|[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 
@@ -33,9 +59,9 @@ def handout(
 ) -> int:
     """Write notebooks without their solutions into a folder, print what was written, and return 0.
 
-    Hints, attachments and cells stay as they are; pictures and pages that the text shows or links, such as the
-    glossary, are copied along. A link to a notebook that is not handed out becomes plain text, there too, and the
-    badge *Open in Colab* goes, since both lead to solutions.
+    A README.md says how to begin and what to hand in. Hints, attachments and cells stay as they are; pictures and pages
+    that the text shows or links, such as the glossary, are copied along. A link to a notebook that is not handed out
+    becomes plain text, there too, and the badge *Open in Colab* goes, since both lead to solutions.
 
     Args:
         sources: the notebooks; they are only read.
@@ -84,6 +110,11 @@ def handout(
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         texts[out / path.name] = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    texts[out / "README.md"] = README.format(
+        lessons="\n".join(f"- [{name}]({quote(name)})" for name in names), address=REPOSITORY, first=names[0]
+    )
+    if any("/OWNER/" in text for text in texts.values()):
+        print(UNSET, file=sys.stderr)
     there = [str(path) for path in [*texts, *copies] if path.exists()]
     if there and not overwrite:
         raise FileExistsError(f"{there[0]} exists; name another folder (--out FOLDER), or add --overwrite")
