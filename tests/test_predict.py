@@ -161,9 +161,9 @@ def test_without_a_guess_the_result_is_a_sentence(script: None, capsys: pytest.C
     dip.predict("Which first?", order=["a", "b"]).answer(["b", "a"])
     dip.predict("Draw.", curve=CURVE).answer(torch.tensor([0.0, 10.0]), torch.tensor([1.0, 0.25]))
     dip.predictions(keep=True)
-    told = "Your guess, in a notebook: How much?\nWhat came out: 0.123.\n"
-    told += "Your guess, in a notebook: Which first?\nWhat came out: b › a.\n"
-    told += "Your guess, in a notebook: Draw.\nWhat came out: a curve from 1 at 0 to 0.25 at 10.\n"
+    told = "Your guess, in a notebook: How much?\nHow much? What came out: 0.123.\n"
+    told += "Your guess, in a notebook: Which first?\nWhich first? What came out: b › a.\n"
+    told += "Your guess, in a notebook: Draw.\nDraw. What came out: a curve from 1 at 0 to 0.25 at 10.\n"
     assert capsys.readouterr().out == told + "No guess was committed here.\n"
     assert not Path("predictions.json").exists()
 

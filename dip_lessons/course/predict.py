@@ -58,13 +58,13 @@ class Prediction:
         >>> share = dip.predict("How much is left, in %?", number=(0, 100))
         Your guess, in a notebook: How much is left, in %?
         >>> share.answer(37.2)
-        What came out: 37.2.
+        How much is left, in %? What came out: 37.2.
         """
         kind = self._kind
         outcome = kind.outcome((result, ys) if isinstance(kind, Curve) else result)
         came_out = f"What came out: {kind.words(outcome)}."
         if self._guess is None:
-            _say(came_out)
+            _say(f"{self.question} {came_out}")
             return
         self._result = outcome
         self._hit, how = kind.judge(self._guess, outcome)
@@ -177,7 +177,7 @@ def predict(
     >>> sizes = dip.predict("Which is larger?", order=["7 · 8", "5 · 11"])
     Your guess, in a notebook: Which is larger?
     >>> sizes.answer(["7 · 8", "5 · 11"])
-    What came out: 7 · 8 › 5 · 11.
+    Which is larger? What came out: 7 · 8 › 5 · 11.
     """
     given = {"number": number, "choice": choice, "order": order, "curve": curve}
     chosen = [kind for kind, what in given.items() if what is not None]
