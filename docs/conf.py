@@ -29,7 +29,7 @@ author = "the authors of dip_lessons"
 version = release = dip_lessons.__version__
 root_doc = "README"
 include_patterns = ["*.md", "data/README.md", "tests/README.md", "tests/bench/README.md", "docs/claims.md"]
-include_patterns += ["docs/reference/**.rst", "notebooks/*.ipynb", "notebooks/glossary.md"]
+include_patterns += ["docs/reference/**.rst", "notebooks/*.ipynb", "notebooks/glossary.md", "notebooks/gallery.md"]
 exclude_patterns = ["docs/build", ".*", "dip_lessons"]  # not to be searched for pages
 html_math_renderer = "mathml"
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.viewcode", "myst_nb"]
@@ -73,7 +73,7 @@ def without_badges(text: str) -> str:
 
 def read_source(app: Sphinx, name: str, source: list[str]) -> None:
     """Make of a file what Sphinx can read; the files stay as they are."""
-    if not name.startswith("notebooks/") or name == "notebooks/glossary":
+    if not name.startswith("notebooks/") or name in ("notebooks/gallery", "notebooks/glossary"):
         source[0] = without_badges(source[0])
         if name == root_doc:
             source[0] += contents()
@@ -110,7 +110,7 @@ def contents() -> str:
         lessons.append(f"{path.stem[:2]} {title} <notebooks/{path.stem}>")
     about = ["TEACHING", "CONTRIBUTING", "data/README", "tests/README", "tests/bench/README", "docs/claims"]
     parts = {
-        "Lessons": [*lessons, "notebooks/glossary"],
+        "Lessons": [*lessons, "notebooks/gallery", "notebooks/glossary"],
         "Reference": ["docs/reference/index"],
         "About": about,
     }

@@ -100,12 +100,10 @@ def test_a_killed_build_goes_on(folder: Path) -> None:
     assert "grey_light.jpg" in page
 
 
-def test_saturation_and_grain_of_known_pictures() -> None:
-    sys.path.insert(0, str(HERE))
-    try:
-        from build import look
-    finally:
-        sys.path.remove(str(HERE))
+def test_saturation_and_grain_of_known_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
+    from build import look
+
     red = torch.zeros(1, 3, 64, 64)
     red[:, 0] = 1
     assert look(red)["saturated"] == 1
@@ -113,3 +111,14 @@ def test_saturation_and_grain_of_known_pictures() -> None:
     noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     assert abs(look(noise)["slope"]) < 0.1
     assert look(noise)["saturated"] == pytest.approx(0.04, abs=0.005)
+
+
+def test_the_gallery_shows_the_jobs_as_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
+    import build
+
+    shown = (HERE.parent / "gallery.md").read_text(encoding="utf-8")
+    assert shown == build.page("jobs", HERE / "large", HERE.parent)
+    assert shown.count("![") >= 6
+    for picture in (HERE / "large").iterdir():
+        assert picture.suffix == ".json" or picture.name in shown

@@ -17,7 +17,7 @@ PAGES = [
     ROOT / name
     for name in ("README.md", "TEACHING.md", "CONTRIBUTING.md", "data/README.md", "tests/README.md")
 ]
-PAGES += [ROOT / "notebooks" / "glossary.md", *LESSONS]
+PAGES += [*(ROOT / "notebooks").glob("*.md"), *LESSONS]
 LINK = re.compile(r"\]\(([^()\s]+)\)|\b(?:src|href)=\"([^\"]+)\"|^\[[^\]]+\]:\s+(\S+)", re.MULTILINE)
 WORDS = {
     "twenty-five": 25,

@@ -13,18 +13,14 @@ from build import Family
 import dip_lessons as dip
 
 
-def light_painting(layer, index, seed=0, steps=1000, size=448, learned_at=192, lr=0.015, decorrelate=False):
+def light_painting(layer, index, seed=0, steps=500, size=448, learned_at=176, lr=0.01):
     network = dip.load_network("inception_v3")
-    start = dip.CPPN(
-        learned_at,
-        decorrelate=decorrelate,
-        generator=torch.Generator().manual_seed(seed),
-        device=network.device,
+    generator = torch.Generator().manual_seed(seed)
+    start = dip.CPPN(learned_at, decorrelate=True, generator=generator, device=network.device)
+    run = dip.optimize(start, dip.channel(layer, index), network, steps=steps, lr=lr)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        run.optimizer, lambda k: min(1, (k + 1) / 40) * (1 + math.cos(math.pi * k / steps)) / 2
     )
-    objective = dip.logit(network.classes.index(index)) if layer == "logits" else dip.channel(layer, index)
-    run = dip.optimize(start, objective, network, steps=steps, lr=lr)
-    rise_and_fall = lambda k: min(1, k / 40) * (1 + math.cos(math.pi * k / steps)) / 2 + 0.001  # noqa: E731
-    scheduler = torch.optim.lr_scheduler.LambdaLR(run.optimizer, rise_and_fall)
     for _ in run:
         scheduler.step()
     return run.parameterization(size)
@@ -41,22 +37,12 @@ def waves(network, layer, index, seed=0, steps=512, size=448, lr=0.05):
 def cut_out(layer, index, seed=0, steps=400, size=448, lr=0.04):
     network = dip.load_network("inception_v3")
     start = dip.RGBA(size, generator=torch.Generator().manual_seed(seed), device=network.device)
-    wanted = dip.logit(network.classes.index(index)) if layer == "logits" else dip.channel(layer, index)
+    wanted = dip.channel(layer, index)
     objective = wanted * (1 - dip.opacity()) / 2 + wanted * (1 - dip.opacity("view")) / 2
     views = dip.random_views(
         jitter=16, scale=(0.5, 1.1), rotate=10, blur=0.8, background="waves", crop=5 * size // 7
     )
     return dip.optimize(start, objective, network, views=views, steps=steps, lr=lr).finish().image
-
-
-def painted(photo, painting, seed=0, steps=200, size=512, weight=1.0, lr=0.02):
-    network = dip.load_network("vgg16")
-    layers, keep = [f"features.{i}" for i in (1, 6, 11, 18)], "features.20"
-    photo = dip.assets.picture(photo, size).to(network.device)
-    painting = dip.assets.picture(painting, size).to(network.device)[..., 16:-16, 16:-16]
-    start = dip.Fourier(tuple(photo.shape[-2:]), device=network.device).set_image(photo)
-    style, content = dip.style(network(painting, layers)), dip.content(network(photo, [keep]))
-    return dip.optimize(start, -1 * style - weight * content, network, steps=steps, lr=lr).finish().image
 
 
 def textured(mesh, layer, index, seed=0, steps=300, texels=1024, size=448, seen_at=288, frames=1):
@@ -80,27 +66,82 @@ def panorama(network, layer, index, seed=0, steps=300, size=1024, degree=255, se
     return dip.optimize(start, objective, network, views=views, steps=steps, lr=0.1).finish().image
 
 
+def _of_mixed_6b(**named):
+    """Channels of InceptionV3's Mixed_6b by what they paint."""
+    return {name.replace("_", " "): {"layer": "Mixed_6b", "index": index} for name, index in named.items()}
+
+
 FAMILIES = [
     Family(
+        "CPPN: light paintings",
+        "A small network that makes a colour of a position ([lesson 03](03_functions.ipynb)), learned at 176 pixels "
+        "and drawn at 448: its contours are as sharp at any size. What made the difference: a rate that rises over "
+        "40 steps and then falls to nothing (at a constant .015 three of four end in one flat colour, at .006 they "
+        "stay soft), correlated colours, and a channel of a middle layer, which wants something everywhere. A class "
+        "is content with one odd spot.",
+        light_painting,
+        _of_mixed_6b(
+            knots=608,
+            lianas=600,
+            blossoms=80,
+            beetles=48,
+            scallops=648,
+            clockwork=664,
+            buds=96,
+            fans=56,
+            stars=640,
+            eyes=312,
+            webs=88,
+            berries=72,
+        ),
+    ),
+    Family(
         "Fourier: waves",
-        "Channels of InceptionV3's Mixed_6b, found by looking through 96 small pictures of its 768 channels.",
+        "Fourier components with the amplitudes of photographs ([lesson 02](02_decorrelation.ipynb)), seen through "
+        "random views ([05](05_robustness.ipynb)). The channels were found by looking through 96 small pictures of "
+        "the layer's 768.",
         waves,
         {
-            name: {"network": "inception_v3", "layer": "Mixed_6b", "index": index}
-            for name, index in [
-                ("spiders' eyes", 168),
-                ("knots", 608),
-                ("dogs", 256),
-                ("a lizard's eye", 280),
-                ("shells", 360),
-                ("beetles", 48),
-                ("buds", 96),
-                ("blossoms", 80),
-                ("scallops", 648),
-                ("fluff", 752),
-                ("pine cones", 592),
-                ("limes", 128),
-            ]
+            name: {"network": "inception_v3", **of}
+            for name, of in _of_mixed_6b(
+                dogs=256,
+                knots=608,
+                beetles=48,
+                shells=360,
+                spider_eyes=168,
+                lizard_eye=280,
+                buds=96,
+                blossoms=80,
+                scallops=648,
+                fluff=752,
+                pine_cones=592,
+                limes=128,
+            ).items()
         },
+    ),
+    Family(
+        "RGBA: what a neuron needs",
+        "Colours and an alpha channel, both of Fourier components, over a random picture at each step; opacity "
+        "costs ([lesson 10](10_transparency.ipynb)).",
+        cut_out,
+        _of_mixed_6b(spider_eyes=168, beetles=48, lizard_eye=280, dogs=256),
+    ),
+    Family(
+        "Texture: Fourier components of space on a mesh",
+        "A block of Fourier components, looked up where the mesh's texels lie, and painted by what random cameras "
+        "see ([lesson 14](14_textures_3d.ipynb)): 1,024² texels, and no seam.",
+        textured,
+        {
+            "teapot of eyes": {"mesh": "teapot", "layer": "Mixed_6b", "index": 168},
+            "bunny of shells": {"mesh": "bunny", "layer": "Mixed_6b", "index": 592},
+            "monkey of knots": {"mesh": "suzanne", "layer": "Mixed_6b", "index": 608},
+        },
+    ),
+    Family(
+        "Spherical harmonics: 360°",
+        "Spherical harmonics, seen by cameras in the middle ([lesson 12](12_sphere.ipynb)): 2,048 × 1,024 pixels "
+        "that close at the seam and at the poles.",
+        panorama,
+        {"beetles all around": {"network": "inception_v3", "layer": "Mixed_6b", "index": 48}},
     ),
 ]
