@@ -29,7 +29,12 @@ author = "the authors of dip_lessons"
 version = release = dip_lessons.__version__
 root_doc = "README"
 include_patterns = ["*.md", "data/README.md", "tests/README.md", "tests/bench/README.md", "docs/claims.md"]
-include_patterns += ["docs/reference/**.rst", "notebooks/*.ipynb", "notebooks/glossary.md", "notebooks/gallery.md"]
+include_patterns += [
+    "docs/reference/**.rst",
+    "notebooks/*.ipynb",
+    "notebooks/glossary.md",
+    "notebooks/gallery.md",
+]
 exclude_patterns = ["docs/build", ".*", "dip_lessons"]  # not to be searched for pages
 html_math_renderer = "mathml"
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.viewcode", "myst_nb"]
