@@ -81,19 +81,9 @@ FAMILIES = [
         "is content with one odd spot.",
         light_painting,
         _of_mixed_6b(
-            knots=608,
-            lianas=600,
-            blossoms=80,
-            beetles=48,
-            scallops=648,
-            clockwork=664,
-            buds=96,
-            fans=56,
-            stars=640,
-            eyes=312,
-            webs=88,
-            berries=72,
-        ),
+            knots=608, beetles=48, lianas=600, scallops=648, clockwork=664, buds=96, fans=56, stars=640
+        )
+        | {"blossoms": {"layer": "Mixed_6b", "index": 80, "seed": 1}},
     ),
     Family(
         "Fourier: waves",
