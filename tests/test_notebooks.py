@@ -152,3 +152,7 @@ def test_no_solution_stands_in_an_earlier_cell(notebook):
         for solution in re.findall(r"Solution\b.*?```python\n(.*?)```", text, re.DOTALL):
             own = statements(solution)
             assert len([text for text in own if text in earlier]) <= len(own) / 2, solution
+
+
+def test_a_gpu_or_a_night_makes_larger_pictures(notebook):
+    assert any("large=" in text for text in sources(notebook, "code"))
