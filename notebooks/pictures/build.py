@@ -130,7 +130,8 @@ def look(picture: Tensor) -> dict[str, float]:
 
 def families(jobs: str) -> list[Family]:
     """The families of a module of jobs."""
-    sys.path.insert(0, str(HERE)) if str(HERE) not in sys.path else None
+    if str(HERE) not in sys.path:  # in a process that this one started
+        sys.path.insert(0, str(HERE))
     return importlib.import_module(jobs).FAMILIES
 
 
