@@ -22,6 +22,9 @@ from ..parameterizations import Fourier
 from ..run import optimize
 
 T = TypeVar("T")
+Budget = Literal["quick", "full", "large"]
+MORE_STEPS = 4  # a large budget takes about so many times the full one's steps, at twice the side
+TWO_CORES = 0.055  # seconds that InceptionV3 as far as Mixed_6b takes for a step at 224 px on two CPU cores
 
 # `dip-lessons address URL` writes the repository's public address here too, so that SETUP_CELL stays what
 # the notebooks hold.
@@ -46,11 +49,6 @@ if importlib.util.find_spec("dip_lessons") is None:
 import dip_lessons as dip
 
 dip.setup(seed=0)"""
-
-
-Budget = Literal["quick", "full", "large"]
-MORE_STEPS = 4  # a large budget takes about so many times the full one's steps, at twice the side
-TWO_CORES = 0.055  # seconds that InceptionV3 as far as Mixed_6b takes for a step at 224 px on two CPU cores
 
 
 def budget() -> Budget:
