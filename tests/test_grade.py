@@ -43,6 +43,7 @@ CHECKS = ["dip.check.rings(rings)", "dip.check.step_uphill(step_uphill)"]
 
 
 def write(path, *code):
+    path.parent.mkdir(exist_ok=True)
     cells = [
         {"cell_type": "code", "metadata": {}, "source": c, "execution_count": None, "outputs": []}
         for c in code
@@ -518,6 +519,43 @@ def test_a_row_for_each_student_whose_newest_file_counts(tmp_path, capsys):
     ]
     assert main(["grade", str(folder), "--wide", str(out)]) == 1
     assert "wide.csv exists" in capsys.readouterr().err
+
+
+def test_students_are_told_apart_by_the_names_that_platforms_give(tmp_path):
+    """Canvas puts name and numbers before a file's name, Moodle makes folders; some write their own name behind."""
+    folder, out = tmp_path / "handed_in", tmp_path / "wide.csv"
+    (folder / "Anna Meier_1234_assignsubmission_file").mkdir(parents=True)
+    students = {
+        "anna_00_start_here.ipynb": "anna",
+        "meieranna_12345_67890_00_start_here-1.ipynb": "meieranna_12345_67890",
+        "meierben_LATE_12399_67891_00_start_here.ipynb": "meierben_LATE_12399_67891",
+        "Anna Meier_1234_assignsubmission_file/00_start_here.ipynb": "Anna Meier_1234_assignsubmission_file",
+        "00_start_here_cleo.ipynb": "00_start_here_cleo",
+        "dora.ipynb": "dora",
+    }
+    for name in students:
+        write(folder / name, IMPORTS, RINGS)
+    assert main(["grade", str(folder), "--wide", str(out)]) == 0
+    with out.open(encoding="utf-8-sig", newline="") as file:
+        _, *rows = csv.reader(file)
+    assert sorted(row[0] for row in rows) == sorted(students.values())
+
+
+def test_nobody_is_taken_for_a_copy_of_another(tmp_path, capsys):
+    """A folder for each lesson, as teachers have it: all lie in one folder, and none is left out."""
+    folder = tmp_path / "lesson 00"
+    folder.mkdir()
+    for name in ("anna", "ben"):
+        write(folder / f"{name}.ipynb", IMPORTS, RINGS)
+    write(tmp_path / "secret" / "cleo.ipynb", IMPORTS, RINGS)
+    (folder / "anna (1).ipynb").symlink_to(tmp_path / "secret" / "cleo.ipynb")  # newer, and not hers
+    out = tmp_path / "wide.csv"
+    assert main(["grade", str(tmp_path), "--wide", str(out)]) == 0
+    assert "not graded" not in capsys.readouterr().out
+    with out.open(encoding="utf-8-sig", newline="") as file:
+        _, *rows = csv.reader(file)
+    passed = {row[0]: row[-1] for row in rows}
+    assert passed["lesson 00"] == passed["lesson 00 (ben.ipynb)"] == passed["secret"] == "1"
 
 
 def test_guesses_are_listed_and_answers_that_are_alike(tmp_path, capsys):

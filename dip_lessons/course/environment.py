@@ -24,7 +24,7 @@ from ..run import optimize
 T = TypeVar("T")
 Budget = Literal["quick", "full", "large"]
 MORE_STEPS = 4  # a large budget takes about so many times the full one's steps, at twice the side
-TWO_CORES = 0.055  # seconds that InceptionV3 as far as Mixed_6b takes for a step at 224 px on two CPU cores
+TWO_CORES = 0.059  # seconds that InceptionV3 as far as Mixed_6b takes for a step at 224 px on two CPU cores
 
 # `dip-lessons address URL` writes the repository's public address here too, so that SETUP_CELL stays what
 # the notebooks hold.

@@ -41,6 +41,7 @@ from . import attempt, check, notebooks
 from .check.verdict import Outcome
 
 GRADES = ("passed", "wrong", "not attempted", "crashed", "timed out", "unreadable")
+COPY = re.compile(r"( \(\d+\)|-\d+|-Copy\d+)$")  # what browsers, platforms and Jupyter add to a name
 STATES = {"correct": "passed", "wrong": "wrong", "unattempted": "not attempted"}
 
 
@@ -81,9 +82,10 @@ def grade(
 ) -> int:
     """Grade notebooks, print a table as it grows, and return 0: an answer that is wrong is no failure of grading.
 
-    Of several notebooks of one student for one lesson the newest counts; the others, and files that are no notebooks,
-    are named. A student is the folder, below the one that is graded, in which the notebook lies; where it lies in
-    none, what its name holds before the lesson's: ``anna`` of ``anna_05_robustness.ipynb``.
+    Of copies of one name beside each other, as ``05_robustness.ipynb`` and ``05_robustness (1).ipynb``, the newest
+    counts; the others, and files that are no notebooks, are named. A student is the folder, below the one that is
+    graded, in which the notebook lies; where it lies in none, what its name holds before the lesson's: ``anna`` of
+    ``anna_05_robustness.ipynb``.
 
     Args:
         files: notebooks, or folders that hold some at any depth.
@@ -166,10 +168,7 @@ def grade_notebook(path: Path, *, seconds: float = 60, memory: int = 2000) -> It
     [('', 'unreadable')]
     """
     try:
-        if path.is_symlink():
-            raise ValueError("is a link; hand in the file itself")
-        cells = notebooks.code(notebooks.read(path))
-        lesson = _lesson(path, cells)
+        cells, lesson = _opened(path)
     except ValueError as error:
         yield Row(str(path), "", "", "unreadable", _line(error), 0)
         return
@@ -326,43 +325,33 @@ def _notebooks(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
 
 def _student(path: Path) -> str:
     """Whose a notebook is: its first folder's, or what its name holds before the lesson's."""
-    if len(path.parts) > 1:
-        return path.parts[0]
-    before = re.match(r"(.+?)[ _-]*\d\d_", path.stem)
-    return before[1] if before else path.stem
+    before = re.match(r"(.+?)[ _-]*(?<!\d)\d\d_[a-z]", path.stem)
+    return path.parts[0] if len(path.parts) > 1 else before[1] if before else path.stem
 
 
 def _newest(students: dict[Path, str]) -> dict[Path, str]:
-    """The notebooks less those of which the same student handed in a newer one for the same lesson."""
-    latest: dict[tuple[str, str], Path] = {}
-    for path, student in students.items():
-        with contextlib.suppress(*notebooks.UNREADABLE):
-            of = student, _lesson(path, notebooks.code(notebooks.read(path)))
-            other = latest.get(of)
-            if other is None:
-                latest[of] = path
-                continue
-            older, latest[of] = sorted((other, path), key=lambda p: p.stat().st_mtime)
-            print(f"{_line(older)}   not graded: {_line(latest[of])} is newer", flush=True)
-            students = {p: s for p, s in students.items() if p != older}
-    return students
+    """The notebooks, less those beside which a newer copy of the same lesson lies."""
+    groups: dict[tuple[Path, str], list[Path]] = {}
+    for path in students:
+        groups.setdefault((path.parent, COPY.sub("", path.stem)), []).append(path)
+    kept = dict(students)
+    for copies in groups.values():
+        latest: dict[str, Path] = {}
+        for path in sorted(copies, key=lambda p: p.lstat().st_mtime, reverse=True) if len(copies) > 1 else ():
+            with contextlib.suppress(*notebooks.UNREADABLE):
+                newest = latest.setdefault(_opened(path)[1], path)
+                if newest != path:
+                    print(f"{_line(path)}   not graded: {_line(newest)} is newer", flush=True)
+                    del kept[path]
+    return kept
 
 
-def _write_wide(file: Path, rows: Sequence[Row], students: dict[Path, str]) -> None:
-    exercises = dict.fromkeys((row.lesson, row.exercise) for row in rows if row.exercise)
-    exercises = dict.fromkeys(sorted(exercises, key=lambda of: of[0]))  # a lesson's own order stays
-    of_student: dict[str, dict[tuple[str, str], int]] = {}
-    for row in rows:
-        passed = of_student.setdefault(students[Path(row.notebook)], {})
-        passed[row.lesson, row.exercise] = int(row.grade == "passed")
-    with (
-        atomic_write(file) as part,
-        part.open("w", encoding="utf-8-sig", errors="replace", newline="") as text,
-    ):
-        write = csv_format.writer(text).writerow
-        write(["student", *(" ".join(of) for of in exercises), "passed"])
-        for student, passed in of_student.items():
-            write([_harmless(student), *(passed.get(of, "") for of in exercises), sum(passed.values())])
+def _opened(path: Path) -> tuple[dict[int, str], str]:
+    """A notebook's cells of code, and its lesson; ValueError says why there are none."""
+    if path.is_symlink():
+        raise ValueError("is a link; hand in the file itself")
+    cells = notebooks.code(notebooks.read(path))
+    return cells, _lesson(path, cells)
 
 
 def _lessons() -> dict[str, list[str]]:
@@ -441,8 +430,7 @@ def _print_alike(paths: Sequence[Path]) -> None:
     groups: dict[tuple[str, str, str], list[str]] = {}
     for path in paths:
         with contextlib.suppress(*notebooks.UNREADABLE):
-            cells = notebooks.code(notebooks.read(path))
-            lesson = _lesson(path, cells)
+            cells, lesson = _opened(path)
             for name in _lessons()[lesson]:
                 if tree := notebooks.syntax(cells, name):
                     groups.setdefault((lesson, name, tree), []).append(_line(path))
@@ -450,6 +438,25 @@ def _print_alike(paths: Sequence[Path]) -> None:
     for (lesson, name, _), same in groups.items():
         if len(same) > 1:
             print(f"alike: {lesson} {name}: {', '.join(same)}")
+
+
+def _write_wide(file: Path, rows: Sequence[Row], students: dict[Path, str]) -> None:
+    """A row a student; a notebook that would fall into another one's cells has a row of its own."""
+    exercises = dict.fromkeys((row.lesson, row.exercise) for row in rows if row.exercise)
+    exercises = dict.fromkeys(sorted(exercises, key=lambda of: of[0]))  # a lesson's own order stays
+    table: dict[str, dict[tuple[str, str], int]] = {}
+    for path, student in students.items():
+        passed = {(r.lesson, r.exercise): int(r.grade == "passed") for r in rows if r.notebook == str(path)}
+        taken = table.get(student, {}).keys() & passed.keys()
+        table.setdefault(f"{student} ({path.name})" if taken else student, {}).update(passed)
+    with (
+        atomic_write(file) as part,
+        part.open("w", encoding="utf-8-sig", errors="replace", newline="") as text,
+    ):
+        write = csv_format.writer(text).writerow
+        write(["student", *(" ".join(of) for of in exercises), "passed"])
+        for student, passed in table.items():
+            write([_harmless(student), *(passed.get(of, "") for of in exercises), sum(passed.values())])
 
 
 def _print_summary(rows: list[Row]) -> None:

@@ -40,7 +40,8 @@ On Windows it is `.venv\\Scripts` in place of `.venv/bin`. On Colab, upload a no
 to write; the cell below it says whether it is right, and what to look at if it is not. Hints open by a click.
 
 **Hand in** the notebooks, saved, under the names that they have, or with your own name before them as in
-`anna_{first}`. Leave the names of functions as they are. A newer file counts in place of an older one.
+`anna_{first}`. Leave the names of functions as they are. Handed in again, a notebook keeps its name:
+of its copies the newest counts.
 """
 UNSET = (
     "These notebooks and their README say /OWNER/ where the repository's address belongs: set it by `dip-lessons "

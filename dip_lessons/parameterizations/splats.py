@@ -31,8 +31,7 @@ class Splats(Parameterization):
     mean distance between splats, √(H·W / count), so that one learning rate suits all of them.
 
     A splat is computed only in the tiles that it comes within 3.5 standard deviations of, and its L is at most as
-    long as the picture. One that has left the
-    picture gets no gradient any more; :meth:`densify` brings it back.
+    long as the picture. One that has left the picture gets no gradient any more; :meth:`densify` brings it back.
 
     Args:
         size: at which it is optimized; ``picture(800)`` renders it at another.

@@ -102,7 +102,7 @@ def bilinear(texture, uv):
         "your inside is outside": COVERAGE.replace("sigmoid(distance", "sigmoid(-distance"),
     },
     "match_step": {
-        "one proportional step is not enough": """
+        "one rule of three is not enough": """
 def match_step(first_step, wanted, rate=0.05):
     return rate * wanted / first_step(rate)
 """,
@@ -110,14 +110,14 @@ def match_step(first_step, wanted, rate=0.05):
 def match_step(first_step, wanted, rate=0.05):
     return rate * first_step(rate) / wanted
 """,
-        "twenty are enough": """
+        "20 are enough": """
 def match_step(first_step, wanted, rate=0.05):
     rate = 0.001
     while first_step(rate) < wanted:
         rate += 0.001
     return rate
 """,
-        "times the one wanted": """
+        "of the goal; 98 to 102 % will do": """
 def match_step(first_step, wanted, rate=0.05):
     moved = first_step(rate)
     return rate + (wanted - moved)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .steps import matching
 from .verdict import Exercise, Experiment, Outcome
 
 __all__ = ["conditional_direction", "matched_rate", "principal_directions", "slerp"]
@@ -80,32 +81,7 @@ def _pictures(seed: int, bias: float) -> Callable[[], tuple]:
     return case
 
 
-def _measured_step(answer: Callable, moved: Callable, goal: float, rate: float) -> Tensor:
-    found = float(answer(moved, goal, rate))
-    return torch.tensor([found, moved(found) / goal])
-
-
-def _wrong_step(numbers: Tensor, moved: Callable, goal: float, rate: float) -> str | None:
-    found, share = numbers.tolist()
-    known = {
-        "you gave back the rate to begin with": rate,
-        "upside down: where the picture moves too little, the rate must grow": rate * moved(rate) / goal,
-        "one rule of three is not enough, for the picture does not move in proportion: measure and correct again": (
-            rate * goal / moved(rate)
-        ),
-        "that is how far the picture moves; asked is the rate that moves it so far": goal,
-    }
-    if found <= 0:
-        return "a learning rate is above 0"
-    if abs(share - 1) <= 0.02:
-        return None
-    for hint, mistake in known.items():
-        if abs(found / mistake - 1) < 1e-3:
-            return hint
-    return f"at your rate the first step moves the picture by {share:.0%} of the goal; 98 to 102 % will do"
-
-
-matched_rate = Experiment("matched_rate", _measured_step, _wrong_step, [_pictures(1, 0.0), _pictures(2, 2.0)])
+matched_rate = matching("matched_rate", [_pictures(1, 0.0), _pictures(2, 2.0)])
 
 
 def _answers(u: Tensor) -> tuple[Tensor, Tensor]:

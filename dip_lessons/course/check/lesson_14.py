@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ...mesh.raster import soft_coverage as right_coverage
 from ...parameterizations import Fourier
-from .verdict import Exercise, Experiment
+from .steps import matching
+from .verdict import Exercise
 
 __all__ = ["bilinear", "match_step", "perspective_weights", "soft_coverage"]
 
@@ -211,43 +212,16 @@ def _first_step(rate: float) -> float:
     return float((picture().detach() - before).square().mean().sqrt())
 
 
-def _matched(match_step: Callable, first_step: Callable[[float], float], wanted: float) -> Tensor:
-    """The first step at the rate found, as a multiple of the one wanted, and how often a step was run."""
-    calls = 0
-
-    def counted(rate: float) -> float:
-        nonlocal calls
-        calls += 1
-        return first_step(float(rate))
-
-    found = float(match_step(counted, wanted))
-    return torch.tensor([first_step(found) / wanted if found > 0 else -1.0, calls], dtype=torch.float64)
+def _saturating(rate: float) -> float:
+    return rate / (1 + 4 * rate)
 
 
-def _unmatched(found: Tensor, first_step: Callable[[float], float], wanted: float) -> str | None:
-    share, calls = found.tolist()
-    once = first_step(0.05 * wanted / first_step(0.05)) / wanted
-    turned = first_step(0.05 * first_step(0.05) / wanted) / wanted
-    if share < 0:
-        return "a learning rate is above 0"
-    if calls > 20:
-        return f"you ran {calls:.0f} steps; twenty are enough if each takes the rate in proportion to what is missing"
-    if abs(share - 1) <= 0.02:
-        return None
-    if abs(share - turned) < 1e-6:
-        return "your proportion is upside down: where the picture moves too little, the rate must grow"
-    if abs(share - once) < 1e-6:
-        return "one proportional step is not enough, for the picture saturates: measure again, and repeat"
-    return f"at the rate that you found, the first step is {share:.2f} times the one wanted"
-
-
-match_step = Experiment(
+match_step = matching(
     "match_step",
-    _matched,
-    _unmatched,
     [
-        lambda: (_first_step, 0.08),
-        lambda: (lambda rate: rate / (1 + 4 * rate), 0.15),
-        lambda: (lambda rate: rate / (1 + 4 * rate), 0.004),
+        lambda: (_first_step, 0.08, 0.05),
+        lambda: (_saturating, 0.15, 0.05),
+        lambda: (_saturating, 0.004, 0.05),
     ],
+    most=20,
 )
